@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * heed in an app that owns its VkDevice: ask what heed can use, import the device, bind buffers to a plan, record.
+ *
+ *     before vkCreateDevice   heed_vk_get_requirements
+ *     once                    heed_vk_import -> heed_device
+ *     per problem             heed_plan_create_attention (heed.h) -> heed_plan
+ *     per set of buffers      heed_vk_bind -> heed_vk_binding
+ *     every frame             heed_vk_record(binding, command buffer)
+ *
+ * On an imported device heed never allocates device memory, never submits, never waits, and calls Vulkan only through
+ * functions that it got from the app's vkGetInstanceProcAddr. It does not link the Vulkan loader.
+ */
+#ifndef HEED_HEED_VULKAN_H
+#define HEED_HEED_VULKAN_H
+
+#include <heed/heed.h>
+#include <vulkan/vulkan_core.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What to enable at vkCreateDevice so that heed can use its best kernels on this physical device. Only api_version and
+ * a queue family with compute are needed; the rest is worth enabling where the device has it (what it lacks is left out
+ * here). Lifetime of the strings and of the chain: static / that of the struct. */
+struct heed_vk_requirements {
+    uint32_t api_version;                   /* least: VK_API_VERSION_1_1 */
+    uint32_t extension_count;               /* device extensions that are there and useful */
+    const char *extensions[8];
+    /* Features to enable, chained: features.pNext leads to what follows. Merge with the app's own, or pass
+     * &features as VkDeviceCreateInfo::pNext. */
+    VkPhysicalDeviceFeatures2 features;
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup_size_control;
+};
+
+/* `get_instance_proc_addr` is the loader's vkGetInstanceProcAddr. The struct must not be copied afterwards: the chain
+ * points into it. HEED_ERR_UNSUPPORTED: the device is below Vulkan 1.1 or has no compute queue. */
+HEED_API enum heed_status heed_vk_get_requirements(heed_context *context, VkInstance instance,
+                                                   VkPhysicalDevice physical_device,
+                                                   PFN_vkGetInstanceProcAddr get_instance_proc_addr,
+                                                   struct heed_vk_requirements *requirements);
+
+/* The app's device. Everything stays the app's and must outlive the heed_device. */
+struct heed_vk_import_desc {
+    size_t struct_size; /* sizeof(struct heed_vk_import_desc) */
+    VkInstance instance;
+    VkPhysicalDevice physical_device;
+    VkDevice device;
+    PFN_vkGetInstanceProcAddr get_instance_proc_addr;
+    uint32_t api_version;                       /* VkApplicationInfo::apiVersion of the instance; at least 1.1 */
+    const char *const *extensions;              /* device extensions that were enabled */
+    uint32_t extension_count;
+    const VkPhysicalDeviceFeatures2 *features;  /* features that were enabled, with their chain; NULL = none. Features
+                                                   that are not declared here are not used */
+    VkPipelineCache pipeline_cache;             /* optional: used for every pipeline. Externally synchronised by the
+                                                   app, unless it is used by one thread at a time */
+    struct heed_limits limits;                  /* as in heed_device_desc */
+};
+
+HEED_API enum heed_status heed_vk_import(heed_context *context, const struct heed_vk_import_desc *desc,
+                                         heed_device **device);
+
+/* A tensor: `buffer` was created with VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and has memory bound. */
+struct heed_vk_arg {
+    const char *name;
+    VkBuffer buffer;
+    VkDeviceSize offset; /* bytes; a multiple of the descriptor's offset_alignment, need not be one of the device's */
+    VkDeviceSize size;   /* bytes from offset that heed may touch; at least heed_arg_info.bytes rounded up to 4;
+                            VK_WHOLE_SIZE is not allowed: heed cannot ask a VkBuffer for its size */
+};
+
+typedef struct heed_vk_binding heed_vk_binding;
+
+/* Ties buffers to a plan: checks them and writes descriptor sets (host work; no device memory). `args` are those of the
+ * plan plus "scratch" when heed_plan_info.scratch_bytes > 0. A binding can be recorded any number of times; recordings
+ * that can execute at the same time need bindings with different outputs and scratch. */
+HEED_API enum heed_status heed_vk_bind(heed_plan *plan, const struct heed_vk_arg *args, uint32_t arg_count,
+                                       heed_vk_binding **binding);
+/* After the last recording has finished executing. */
+HEED_API void heed_vk_binding_destroy(heed_vk_binding **binding);
+
+/* Appends the plan's dispatches, and the barriers between them, to a command buffer that is recording outside a render
+ * pass on a queue family with compute. No allocation, no submit, no wait; any thread (Vulkan's rule for the command
+ * buffer stands).
+ *
+ * The app synchronises before and after: heed reads and writes in VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, with
+ * VK_ACCESS_SHADER_READ_BIT on inputs, VK_ACCESS_SHADER_WRITE_BIT on outputs, and both on scratch.
+ * It leaves the compute bind point's pipeline, descriptor set 0 and push constants changed. */
+HEED_API enum heed_status heed_vk_record(const heed_vk_binding *binding, VkCommandBuffer command_buffer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

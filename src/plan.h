@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ * A plan is a problem lowered to steps: dispatches of a known kernel with known constants over parts of the arguments.
+ * Lowering is the same for every API; a backend compiles the kernels, binds buffers and replays the steps. */
+#ifndef HEED_PLAN_H
+#define HEED_PLAN_H
+
+#include "abi.h"
+#include "backend.h"
+#include "problem.h"
+
+/* Shader modules. heed_kernel_names in plan.c and the shader list of shaders/meson.build follow this order. */
+enum heed_kernel {
+    HEED_KERNEL_ATTN_FUSED,          /* attn_fused.comp */
+    HEED_KERNEL_ATTN_FUSED_SUBGROUP, /* attn_fused.comp with -DHEED_SUBGROUP */
+    HEED_KERNEL_ATTN_MERGE,
+    HEED_KERNEL_ATTN_SCORES,
+    HEED_KERNEL_ATTN_SOFTMAX,
+    HEED_KERNEL_ATTN_AGGREGATE,
+    HEED_KERNEL_PACK,
+    HEED_KERNEL_DEFORM,
+    HEED_KERNEL_COUNT,
+};
+/* "attn_fused", "attn_fused_subgroup", ...: the name of the .spv without its ending. */
+const char *heed_kernel_name(enum heed_kernel kernel);
+
+/* Part of an argument (or of the scratch) that a step sees as binding number i. `offset` and `bytes` count from the
+ * argument's own start. The device may want offsets aligned more than the caller's are: the backend binds from the
+ * aligned offset below and tells the shader the rest, in elements of `element_bytes`, in 8 bits of the push block:
+ * word i / 4, bits 8 (i % 4). */
+struct heed_step_binding {
+    enum heed_arg_id arg;
+    uint32_t element_bytes;
+    uint64_t offset, bytes;
+};
+
+struct heed_step {
+    enum heed_kernel kernel;
+    bool barrier; /* sees what all earlier steps wrote, and may overwrite what they read */
+    bool full_subgroups;
+    uint32_t spec_count, spec[HEED_MAX_SPEC]; /* specialisation constants 0, 1, ...; 0 is always the work-group size */
+    uint32_t groups[3];
+    uint32_t push_words, push[HEED_PUSH_WORDS]; /* words 0 and 1 are the residuals, filled by the backend */
+    uint32_t binding_count;
+    struct heed_step_binding bindings[HEED_MAX_BINDINGS];
+};
+
+struct heed_plan {
+    heed_device *device;
+    enum heed_op op;
+    union {
+        struct heed_attention_problem attention; /* op != HEED_OP_DEFORM */
+        struct heed_deform_problem deform;
+    } problem;
+    const struct heed_args *args;      /* those of the problem */
+    uint32_t offset_alignment;         /* those of the problem's descriptor */
+    char kernel[64];
+    struct heed_step *steps;           /* none on a backend that runs problems directly */
+    uint32_t step_count, step_capacity;
+    uint64_t scratch_bytes;
+    uint64_t compile_ns;
+    void *backend;                     /* the backend's own: pipelines */
+};
+
+/* For lowering: append a zeroed step (NULL: out of host memory), or reserve scratch (its offset, 256-byte aligned). */
+struct heed_step *heed_plan_add_step(heed_plan *plan);
+uint64_t heed_plan_add_scratch(heed_plan *plan, uint64_t bytes);
+
+/* A way to solve a problem: a row of an op's list, in the order of preference. */
+struct heed_candidate {
+    const char *name;
+    /* NULL-terminated reason in `why` and false, or true. */
+    bool (*accepts)(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size);
+    /* Adds steps and scratch. HEED_ERR_HOST_MEMORY, or HEED_ERR_UNSUPPORTED with the reason logged. */
+    enum heed_status (*lower)(const struct heed_candidate *self, heed_plan *plan);
+    const void *tile; /* constants of this row, owned by the op's file */
+};
+/* The list for the plan's op: lower_attention.c, lower_deform.c. */
+const struct heed_candidate *heed_attention_candidates(enum heed_op op, uint32_t *count);
+const struct heed_candidate *heed_deform_candidates(uint32_t *count);
+
+#endif
