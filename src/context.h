@@ -6,9 +6,9 @@
 #include <heed/heed.h>
 
 #if defined(__GNUC__)
-#define HEED_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define HEED_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define HEED_PRINTF(format, first)
+#define HEED_PRINTF(text, first)
 #endif
 
 struct heed_context {

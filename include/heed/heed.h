@@ -300,7 +300,9 @@ struct heed_attention_desc {
     float scale;        /* any finite value; HEED_SCALE_DEFAULT = 1 / sqrt(dim_qk) */
     enum heed_op op;    /* HEED_OP_ATTENTION, or one of the three stages */
 
-    uint32_t batch, heads_q, heads_kv, len_q, len_kv, dim_qk, dim_v;
+    uint32_t batch, heads_q, heads_kv;    /* heads 1..65535 */
+    uint32_t len_q, len_kv;               /* batch, len_q, len_kv 0..2^31 - 1 */
+    uint32_t dim_qk, dim_v;               /* 1..65535 */
     struct heed_view q, k, v, o; /* packed: [batch][head][row][feature] */
 
     float softcap;                        /* 0: none; else > 0 */
@@ -329,8 +331,8 @@ struct heed_attention_desc {
     bool lse, weights, entropy;           /* outputs beside o */
 
     enum heed_path path;
-    uint32_t offset_alignment;            /* bytes: every argument's offset will be a multiple of it; 0 = 16, the best.
-                                             At least the size of an element; a power of two */
+    uint32_t offset_alignment;            /* bytes, a power of two: every argument's offset will be a multiple of it and
+                                             of its element's size; 0 = 16, the best for speed */
     const char *kernel;                   /* NULL: the best; else exactly this kernel, or HEED_ERR_UNSUPPORTED with
                                              the reason. heed_explain_attention lists the names */
 };

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ * Devices of all backends: listing, choosing, and the limits that plans are made for. */
+#include "backend.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum { LIST_MAX = 64 };
+
+static enum heed_status list_all(heed_context *context, enum heed_backend backend, struct heed_device_info *infos,
+                                 uint32_t capacity, uint32_t *count)
+{
+    enum heed_status status = HEED_OK;
+    *count = 0;
+#ifdef HEED_HAVE_VULKAN
+    if (backend == HEED_BACKEND_AUTO || backend == HEED_BACKEND_VULKAN)
+        status = heed_vulkan_list(context, infos, capacity, count);
+#endif
+    if (status == HEED_OK && (backend == HEED_BACKEND_AUTO || backend == HEED_BACKEND_REFERENCE))
+        status = heed_reference_list(context, infos, capacity, count);
+    return status;
+}
+
+static enum heed_status check_backend(heed_context *context, enum heed_backend backend)
+{
+    if ((unsigned)backend > HEED_BACKEND_VULKAN)
+        return heed_fail(context, HEED_ERR_ARGUMENT, "device: backend %d is not one of heed_backend", (int)backend);
+    return HEED_OK;
+}
+
+enum heed_status heed_device_list(heed_context *context, enum heed_backend backend, struct heed_device_info *infos,
+                                  uint32_t *count)
+{
+    if (!context || !count)
+        return HEED_ERR_ARGUMENT;
+    enum heed_status status = check_backend(context, backend);
+    return status == HEED_OK ? list_all(context, backend, infos, infos ? *count : 0, count) : status;
+}
+
+/* Lower is better. */
+static int type_rank(enum heed_device_type type)
+{
+    switch (type) {
+    case HEED_DEVICE_DISCRETE:
+        return 0;
+    case HEED_DEVICE_INTEGRATED:
+        return 1;
+    case HEED_DEVICE_VIRTUAL:
+        return 2;
+    case HEED_DEVICE_OTHER:
+        return 3;
+    case HEED_DEVICE_CPU:
+        return 4;
+    }
+    return 5;
+}
+
+static bool matches_uuid(const uint8_t uuid[16], const char *select)
+{
+    char digits[33];
+    size_t n = 0;
+    for (const char *c = select; *c; c++) {
+        if (*c == '-')
+            continue;
+        if (!isxdigit((unsigned char)*c) || n == 32)
+            return false;
+        digits[n++] = (char)tolower((unsigned char)*c);
+    }
+    if (n != 32)
+        return false;
+    for (size_t i = 0; i < 32; i++) {
+        uint8_t nibble = i % 2 == 0 ? uuid[i / 2] >> 4 : uuid[i / 2] & 15;
+        if (digits[i] != "0123456789abcdef"[nibble])
+            return false;
+    }
+    return true;
+}
+
+static bool contains_ignoring_case(const char *text, const char *part)
+{
+    for (; *text; text++) {
+        size_t i = 0;
+        while (part[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
+            i++;
+        if (!part[i])
+            return true;
+    }
+    return false;
+}
+
+bool heed_device_matches(const struct heed_device_info *info, uint32_t index, const char *select)
+{
+    if (!select)
+        return true;
+    size_t digits = strspn(select, "0123456789");
+    if (digits > 0 && digits < 9 && !select[digits]) {
+        uint32_t wanted = 0;
+        for (size_t i = 0; i < digits; i++)
+            wanted = wanted * 10 + (uint32_t)(select[i] - '0');
+        return wanted == index;
+    }
+    return matches_uuid(info->uuid, select) || (*select && contains_ignoring_case(info->name, select));
+}
+
+enum heed_status heed_device_create(heed_context *context, const struct heed_device_desc *desc, heed_device **device)
+{
+    if (!context || !device)
+        return HEED_ERR_ARGUMENT;
+    *device = NULL;
+    const struct heed_device_desc defaults = { .struct_size = sizeof defaults };
+    if (!desc)
+        desc = &defaults;
+    if (desc->struct_size != sizeof *desc)
+        return heed_fail(context, HEED_ERR_ARGUMENT, "device: struct_size %zu is not sizeof(struct heed_device_desc) %zu",
+                         desc->struct_size, sizeof *desc);
+    enum heed_status status = check_backend(context, desc->backend);
+    if (status != HEED_OK)
+        return status;
+
+    struct heed_device_info *infos = heed_alloc(context, LIST_MAX, sizeof *infos);
+    if (!infos)
+        return heed_fail_memory(context);
+    uint32_t count, best = UINT32_MAX;
+    status = list_all(context, desc->backend, infos, LIST_MAX, &count);
+    if (status == HEED_OK) {
+        for (uint32_t i = 0; i < count && i < LIST_MAX; i++) {
+            /* The reference is for those who ask for it, and for machines that have nothing else. */
+            bool better = best == UINT32_MAX || (infos[i].backend != HEED_BACKEND_REFERENCE &&
+                                                 type_rank(infos[i].type) < type_rank(infos[best].type));
+            if (heed_device_matches(&infos[i], i, desc->select) && better)
+                best = i;
+        }
+        if (best == UINT32_MAX && desc->select)
+            status = heed_fail(context, HEED_ERR_NO_DEVICE, "device: \"%s\" is no index, UUID or part of a name of the %u "
+                               "devices found", desc->select, count);
+        else if (best == UINT32_MAX)
+            status = heed_fail(context, HEED_ERR_NO_DEVICE, "device: no Vulkan device found (is a driver installed?)");
+    }
+    if (status == HEED_OK && infos[best].backend == HEED_BACKEND_REFERENCE)
+        status = heed_reference_create(context, desc, device);
+#ifdef HEED_HAVE_VULKAN
+    else if (status == HEED_OK)
+        status = heed_vulkan_create(context, desc, infos[best].index, device);
+#endif
+    heed_free(context, infos);
+    return status;
+}
+
+void heed_device_destroy(heed_device **device)
+{
+    if (!device || !*device)
+        return;
+    (*device)->ops->device_destroy(*device);
+    *device = NULL;
+}
+
+void heed_device_get_info(const heed_device *device, struct heed_device_info *info)
+{
+    *info = device->info;
+}
+
+void heed_limits_lower(struct heed_limits *device, const struct heed_limits *wanted)
+{
+#define HEED_LOWER(field) \
+    if (wanted->field != 0 && wanted->field < device->field) \
+        device->field = wanted->field;
+    HEED_LOWER(max_storage_range)
+    HEED_LOWER(max_group_count)
+    HEED_LOWER(max_group_size)
+    HEED_LOWER(max_shared_bytes)
+    HEED_LOWER(max_storage_buffers)
+#undef HEED_LOWER
+    if (wanted->min_offset_alignment > device->min_offset_alignment)
+        device->min_offset_alignment = wanted->min_offset_alignment;
+    /* Not a limit of hardware: the app may also allow more. */
+    if (wanted->max_dispatch_flops != 0)
+        device->max_dispatch_flops = wanted->max_dispatch_flops;
+    device->no_subgroups |= wanted->no_subgroups;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ * What the problems of all ops share: argument names and sizes that cannot overflow unseen. */
+#include "problem.h"
+
+#include <string.h>
+
+static const char *const arg_names[HEED_ARG_COUNT] = {
+    [HEED_ARG_Q] = "q",
+    [HEED_ARG_K] = "k",
+    [HEED_ARG_V] = "v",
+    [HEED_ARG_SCORES] = "scores",
+    [HEED_ARG_O] = "o",
+    [HEED_ARG_MASK] = "mask",
+    [HEED_ARG_KEY_LENGTHS] = "key_lengths",
+    [HEED_ARG_CU_SEQLENS_Q] = "cu_seqlens_q",
+    [HEED_ARG_CU_SEQLENS_KV] = "cu_seqlens_kv",
+    [HEED_ARG_KEY_BIAS] = "key_bias",
+    [HEED_ARG_ALIBI] = "alibi",
+    [HEED_ARG_Q_POS] = "q_pos",
+    [HEED_ARG_K_POS] = "k_pos",
+    [HEED_ARG_DISTANCE] = "distance",
+    [HEED_ARG_SINKS] = "sinks",
+    [HEED_ARG_LSE] = "lse",
+    [HEED_ARG_ENTROPY] = "entropy",
+    [HEED_ARG_WEIGHTS] = "weights",
+    [HEED_ARG_VALUE] = "value",
+    [HEED_ARG_LOCATIONS] = "locations",
+    [HEED_ARG_REFERENCE] = "reference",
+    [HEED_ARG_OFFSETS] = "offsets",
+    [HEED_ARG_LOGITS] = "logits",
+    [HEED_ARG_SCRATCH] = "scratch",
+};
+
+const char *heed_arg_name(enum heed_arg_id id)
+{
+    return arg_names[id];
+}
+
+enum heed_arg_id heed_arg_find(const char *name)
+{
+    int id = 0;
+    while (id < HEED_ARG_COUNT && (!name || strcmp(name, arg_names[id]) != 0))
+        id++;
+    return (enum heed_arg_id)id;
+}
+
+struct heed_checked heed_checked(uint64_t value)
+{
+    return (struct heed_checked){ value, false };
+}
+
+struct heed_checked heed_checked_add(struct heed_checked a, uint64_t b)
+{
+    return (struct heed_checked){ a.value + b, a.overflow || b > UINT64_MAX - a.value };
+}
+
+struct heed_checked heed_checked_mul(struct heed_checked a, uint64_t b)
+{
+    return (struct heed_checked){ a.value * b, a.overflow || (b != 0 && a.value > UINT64_MAX / b) };
+}
+
+struct heed_checked heed_extent_bytes(enum heed_dtype dtype, uint32_t count, const uint64_t *length,
+                                      const uint64_t *stride)
+{
+    struct heed_checked last = heed_checked(0);
+    for (uint32_t i = 0; i < count; i++) {
+        if (length[i] == 0)
+            return heed_checked(0);
+        struct heed_checked step = heed_checked_mul(heed_checked(length[i] - 1), stride[i]);
+        last = heed_checked_add(last, step.value);
+        last.overflow |= step.overflow;
+    }
+    return heed_checked_mul(heed_checked_add(last, 1), heed_dtype_size(dtype));
+}
