@@ -5,7 +5,8 @@
 
 #include "../problem.h"
 
-/* How outputs are stored. Element numbers are the same either way: strides, gaps and unwritten rows stay as they are. */
+/* How outputs are stored. Element numbers are the same either way: strides, gaps and unwritten rows stay as they are.
+ */
 enum heed_reference_store {
     HEED_REFERENCE_STORED_TYPE, /* rounded once, to nearest even, to the argument's own type */
     HEED_REFERENCE_F64,         /* every output is an array of double, of bytes / element size entries */

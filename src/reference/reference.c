@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ * The reference backend: a device that is always there. Buffers are host memory and a run is over when it returns. */
+#include "reference.h"
+
+#include "../backend.h"
+#include "../plan.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct reference_buffer {
+    struct heed_buffer base;
+    unsigned char *data;
+};
+
+struct reference_fence {
+    struct heed_fence base;
+    uint64_t elapsed_ns;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void device_destroy(heed_device *device)
+{
+    heed_free(device->context, device);
+}
+
+static enum heed_status plan_compile(heed_plan *plan)
+{
+    (void)plan;
+    return HEED_OK;
+}
+
+static void plan_release(heed_plan *plan)
+{
+    (void)plan;
+}
+
+static enum heed_status buffer_create(heed_device *device, uint64_t bytes, heed_buffer **buffer)
+{
+    struct reference_buffer *made = heed_alloc(device->context, 1, sizeof *made);
+    if (!made)
+        return heed_fail_memory(device->context);
+    made->base = (struct heed_buffer){.device = device, .bytes = bytes};
+    made->data = bytes <= SIZE_MAX ? heed_alloc(device->context, (size_t)bytes, 1) : NULL;
+    if (!made->data) {
+        heed_free(device->context, made);
+        return heed_fail(device->context, HEED_ERR_DEVICE_MEMORY, "buffer: no memory for %llu bytes",
+                         (unsigned long long)bytes);
+    }
+    *buffer = &made->base;
+    return HEED_OK;
+}
+
+static void buffer_destroy(heed_buffer *buffer)
+{
+    struct heed_context *context = buffer->device->context;
+    heed_free(context, ((struct reference_buffer *)buffer)->data);
+    heed_free(context, buffer);
+}
+
+static enum heed_status buffer_write(heed_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes)
+{
+    if (bytes > 0)
+        memcpy(((struct reference_buffer *)buffer)->data + offset, data, (size_t)bytes);
+    return HEED_OK;
+}
+
+static enum heed_status buffer_read(heed_buffer *buffer, uint64_t offset, void *data, uint64_t bytes)
+{
+    if (bytes > 0)
+        memcpy(data, ((struct reference_buffer *)buffer)->data + offset, (size_t)bytes);
+    return HEED_OK;
+}
+
+static enum heed_status run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence)
+{
+    heed_context *context = plan->device->context;
+    const void *in[HEED_ARG_COUNT] = {0};
+    void *out[HEED_ARG_COUNT] = {0};
+    for (int id = 0; id < HEED_ARG_COUNT; id++)
+        if (args[id].buffer)
+            in[id] = out[id] = ((struct reference_buffer *)args[id].buffer)->data + args[id].offset;
+
+    struct reference_fence *made = heed_alloc(context, 1, sizeof *made);
+    if (!made)
+        return heed_fail_memory(context);
+    uint64_t start = now_ns();
+    enum heed_status status =
+        plan->op == HEED_OP_DEFORM
+            ? heed_reference_deform(context, &plan->problem.deform, in, out, HEED_REFERENCE_STORED_TYPE)
+            : heed_reference_attention(context, &plan->problem.attention, in, out, HEED_REFERENCE_STORED_TYPE);
+    if (status != HEED_OK) {
+        heed_free(context, made);
+        return status;
+    }
+    *made = (struct reference_fence){.base.device = plan->device, .elapsed_ns = now_ns() - start};
+    *fence = &made->base;
+    return HEED_OK;
+}
+
+static enum heed_status fence_wait(heed_fence *fence, uint64_t timeout_ns)
+{
+    (void)fence;
+    (void)timeout_ns;
+    return HEED_OK;
+}
+
+static enum heed_status fence_get_device_ns(heed_fence *fence, uint64_t *ns)
+{
+    *ns = ((struct reference_fence *)fence)->elapsed_ns;
+    return HEED_OK;
+}
+
+static void fence_destroy(heed_fence *fence)
+{
+    heed_free(fence->device->context, fence);
+}
+
+static const struct heed_backend_ops reference_ops = {
+    .backend = HEED_BACKEND_REFERENCE,
+    .direct_kernel = "reference_f64",
+    .device_destroy = device_destroy,
+    .plan_compile = plan_compile,
+    .plan_release = plan_release,
+    .buffer_create = buffer_create,
+    .buffer_destroy = buffer_destroy,
+    .buffer_write = buffer_write,
+    .buffer_read = buffer_read,
+    .run = run,
+    .fence_wait = fence_wait,
+    .fence_get_device_ns = fence_get_device_ns,
+    .fence_destroy = fence_destroy,
+};
+
+/* The limits bound nothing here; they are what no device exceeds, so that whatever looks at them goes on. */
+static const struct heed_device_info reference_info = {
+    .backend = HEED_BACKEND_REFERENCE,
+    .type = HEED_DEVICE_CPU,
+    .uuid = {'h', 'e', 'e', 'd', ' ', 'r', 'e', 'f', 'e', 'r', 'e', 'n', 'c', 'e', ' ', 'C'},
+    .name = "heed reference (C, double precision)",
+    .driver = "heed " HEED_VERSION,
+    .limits =
+        {
+            .max_storage_range = UINT64_MAX,
+            .max_group_count = UINT32_MAX,
+            .max_group_size = 1024,
+            .max_shared_bytes = UINT32_MAX,
+            .max_storage_buffers = UINT32_MAX,
+            .min_offset_alignment = 1,
+            .subgroup_size_min = 1,
+            .subgroup_size_max = 1,
+            .max_dispatch_flops = UINT64_MAX,
+            .no_subgroups = true,
+        },
+    .has_timestamps = true,
+};
+
+enum heed_status heed_reference_list(heed_context *context, struct heed_device_info *infos, uint32_t capacity,
+                                     uint32_t *count)
+{
+    (void)context;
+    if (*count < capacity)
+        infos[*count] = reference_info;
+    ++*count;
+    return HEED_OK;
+}
+
+enum heed_status heed_reference_create(heed_context *context, const struct heed_device_desc *desc, heed_device **device)
+{
+    struct heed_device *made = heed_alloc(context, 1, sizeof *made);
+    if (!made)
+        return heed_fail_memory(context);
+    *made = (struct heed_device){
+        .context = context,
+        .ops = &reference_ops,
+        .info = reference_info,
+        .process = (long)getpid(),
+    };
+    heed_limits_lower(&made->info.limits, &desc->limits);
+    *device = made;
+    return HEED_OK;
+}
