@@ -62,6 +62,10 @@ enum heed_status heed_vulkan_list(heed_context *context, struct heed_device_info
 enum heed_status heed_vulkan_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
                                     heed_device **device);
 
+/* HEED_ERR_BACKEND in a process that was forked off the one that made the device. */
+enum heed_status heed_device_check(const heed_device *device);
+long heed_process_id(void); /* for heed_device.process */
+
 /* Lowers each limit of `device` to the non-zero ones of `wanted`. */
 void heed_limits_lower(struct heed_limits *device, const struct heed_limits *wanted);
 
@@ -74,6 +78,7 @@ bool heed_device_matches(const struct heed_device_info *info, uint32_t index, co
 struct heed_named_arg {
     const char *name;
     uint64_t offset, bytes;
+    uint64_t buffer; /* tells buffers apart: outputs must not overlap anything. 0 = unknown */
 };
 enum heed_status heed_args_check(const heed_plan *plan, const struct heed_named_arg *named, uint32_t count,
                                  bool scratch_is_named, uint32_t position[HEED_ARG_COUNT]);

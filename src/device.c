@@ -5,6 +5,13 @@
 #include <ctype.h>
 #include <string.h>
 
+#ifdef _WIN32
+#include <process.h>
+#define getpid _getpid
+#else
+#include <unistd.h>
+#endif
+
 enum { LIST_MAX = 64 };
 
 static enum heed_status list_all(heed_context *context, enum heed_backend backend, struct heed_device_info *infos,
@@ -157,6 +164,20 @@ void heed_device_destroy(heed_device **device)
 void heed_device_get_info(const heed_device *device, struct heed_device_info *info)
 {
     *info = device->info;
+}
+
+long heed_process_id(void)
+{
+    return (long)getpid();
+}
+
+enum heed_status heed_device_check(const heed_device *device)
+{
+    if (device->process != heed_process_id())
+        return heed_fail(device->context, HEED_ERR_BACKEND,
+                         "device: made in process %ld and used in process %ld; make one after fork()", device->process,
+                         heed_process_id());
+    return HEED_OK;
 }
 
 void heed_limits_lower(struct heed_limits *device, const struct heed_limits *wanted)

@@ -61,6 +61,9 @@ struct heed_plan {
     void *backend;                     /* the backend's own: pipelines */
 };
 
+/* Scratch regions and the scratch argument itself are aligned to this: the largest minStorageBufferOffsetAlignment. */
+enum { HEED_SCRATCH_ALIGNMENT = 256 };
+
 /* For lowering: append a zeroed step (NULL: out of host memory), or reserve scratch (its offset, 256-byte aligned). */
 struct heed_step *heed_plan_add_step(heed_plan *plan);
 uint64_t heed_plan_add_scratch(heed_plan *plan, uint64_t bytes);

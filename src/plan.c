@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT
+ * Plans: check the descriptor, take the first kernel that accepts the problem, lower it to steps, compile. */
+#include "plan.h"
+#include "select.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const kernel_names[HEED_KERNEL_COUNT] = {
+    [HEED_KERNEL_ATTN_FUSED] = "attn_fused",
+    [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = "attn_fused_subgroup",
+    [HEED_KERNEL_ATTN_MERGE] = "attn_merge",
+    [HEED_KERNEL_ATTN_SCORES] = "attn_scores",
+    [HEED_KERNEL_ATTN_SOFTMAX] = "attn_softmax",
+    [HEED_KERNEL_ATTN_AGGREGATE] = "attn_aggregate",
+    [HEED_KERNEL_PACK] = "pack",
+    [HEED_KERNEL_DEFORM] = "deform",
+};
+
+const char *heed_kernel_name(enum heed_kernel kernel)
+{
+    return kernel_names[kernel];
+}
+
+struct heed_step *heed_plan_add_step(heed_plan *plan)
+{
+    heed_context *context = plan->device->context;
+    if (plan->step_count == plan->step_capacity) {
+        uint32_t capacity = plan->step_capacity ? 2 * plan->step_capacity : 8;
+        struct heed_step *steps = heed_alloc(context, capacity, sizeof *steps);
+        if (!steps)
+            return NULL;
+        if (plan->step_count > 0)
+            memcpy(steps, plan->steps, plan->step_count * sizeof *steps);
+        heed_free(context, plan->steps);
+        plan->steps = steps;
+        plan->step_capacity = capacity;
+    }
+    struct heed_step *step = &plan->steps[plan->step_count++];
+    *step = (struct heed_step){ 0 };
+    return step;
+}
+
+uint64_t heed_plan_add_scratch(heed_plan *plan, uint64_t bytes)
+{
+    uint64_t offset = plan->scratch_bytes;
+    plan->scratch_bytes += (bytes + HEED_SCRATCH_ALIGNMENT - 1) / HEED_SCRATCH_ALIGNMENT * HEED_SCRATCH_ALIGNMENT;
+    return offset;
+}
+
+const struct heed_candidate *heed_plan_candidates(const heed_plan *plan, uint32_t *count)
+{
+    return plan->op == HEED_OP_DEFORM ? heed_deform_candidates(count) : heed_attention_candidates(plan->op, count);
+}
+
+const char *heed_op_name(enum heed_op op)
+{
+    static const char *const names[] = { "attention", "scores", "softmax", "aggregate", "deform" };
+    return names[op];
+}
+
+/* The names that could have been meant, for a message about one that is none of them. */
+static enum heed_status fail_name(const heed_plan *plan, const char *name, const struct heed_candidate *list,
+                                  uint32_t count)
+{
+    char names[768];
+    size_t used = 0;
+    names[0] = 0;
+    for (uint32_t i = 0; i < count && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", list[i].name);
+    return heed_fail(plan->device->context, HEED_ERR_ARGUMENT, "%s: kernel \"%s\" is not one of: %s",
+                     heed_op_name(plan->op), name, names);
+}
+
+enum heed_status heed_plan_select(heed_plan *plan, const char *name)
+{
+    heed_context *context = plan->device->context;
+    const char *direct = plan->device->ops->direct_kernel, *op = heed_op_name(plan->op);
+    if (direct) {
+        if (name && strcmp(name, direct) != 0)
+            return heed_fail(context, HEED_ERR_ARGUMENT, "%s: kernel \"%s\" is not one of: %s", op, name, direct);
+        snprintf(plan->kernel, sizeof plan->kernel, "%s", direct);
+        return HEED_OK;
+    }
+    uint32_t count;
+    const struct heed_candidate *list = heed_plan_candidates(plan, &count);
+    bool known = false;
+    char why[256] = "no kernel was built";
+    for (uint32_t i = 0; i < count; i++) {
+        if (name && strcmp(name, list[i].name) != 0)
+            continue;
+        known = true;
+        if (!list[i].accepts(&list[i], plan, why, sizeof why)) {
+            heed_log(context, HEED_LOG_DEBUG, "%s: %s refuses: %s", op, list[i].name, why);
+            continue;
+        }
+        snprintf(plan->kernel, sizeof plan->kernel, "%s", list[i].name);
+        return list[i].lower(&list[i], plan);
+    }
+    if (name && !known)
+        return fail_name(plan, name, list, count);
+    /* The last of the list is the one that asks for the least, so its reason is the one that counts. */
+    return heed_fail(context, HEED_ERR_UNSUPPORTED, "%s: no kernel for this on %s: %s refuses: %s", op,
+                     plan->device->info.name, name ? name : list[count - 1].name, why);
+}
+
+void heed_plan_clear(heed_plan *plan)
+{
+    heed_free(plan->device->context, plan->steps);
+    plan->steps = NULL;
+    plan->step_count = plan->step_capacity = 0;
+}
+
+enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_op op, const void *desc)
+{
+    *plan = (struct heed_plan){ .device = device, .op = op };
+    enum heed_status status = heed_device_check(device);
+    if (status != HEED_OK)
+        return status;
+    if (op == HEED_OP_DEFORM) {
+        struct heed_deform_problem *p = &plan->problem.deform;
+        status = heed_deform_problem_init(device->context, desc, p);
+        plan->args = &p->args;
+        plan->offset_alignment = p->desc.offset_alignment;
+    } else {
+        struct heed_attention_problem *p = &plan->problem.attention;
+        status = heed_attention_problem_init(device->context, desc, p);
+        plan->op = p->desc.op;
+        plan->args = &p->args;
+        plan->offset_alignment = p->desc.offset_alignment;
+    }
+    return status;
+}
+
+static enum heed_status create(heed_device *device, enum heed_op op, const void *desc, const char *kernel,
+                               heed_plan **result)
+{
+    heed_plan *plan = heed_alloc(device->context, 1, sizeof *plan);
+    if (!plan)
+        return heed_fail_memory(device->context);
+    enum heed_status status = heed_plan_init(plan, device, op, desc);
+    if (status == HEED_OK)
+        status = heed_plan_select(plan, kernel);
+    if (status == HEED_OK)
+        status = device->ops->plan_compile(plan);
+    if (status != HEED_OK) {
+        heed_plan_clear(plan);
+        heed_free(device->context, plan);
+        return status;
+    }
+    *result = plan;
+    return HEED_OK;
+}
+
+enum heed_status heed_plan_create_attention(heed_device *device, const struct heed_attention_desc *desc,
+                                            heed_plan **plan)
+{
+    if (!device || !plan)
+        return HEED_ERR_ARGUMENT;
+    *plan = NULL;
+    /* Nothing of a descriptor of unknown size is looked at before heed_plan_init has checked the size. */
+    const char *kernel = desc && desc->struct_size == sizeof *desc ? desc->kernel : NULL;
+    return create(device, HEED_OP_ATTENTION, desc, kernel, plan);
+}
+
+enum heed_status heed_plan_create_deform(heed_device *device, const struct heed_deform_desc *desc, heed_plan **plan)
+{
+    if (!device || !plan)
+        return HEED_ERR_ARGUMENT;
+    *plan = NULL;
+    const char *kernel = desc && desc->struct_size == sizeof *desc ? desc->kernel : NULL;
+    return create(device, HEED_OP_DEFORM, desc, kernel, plan);
+}
+
+void heed_plan_destroy(heed_plan **plan)
+{
+    if (!plan || !*plan)
+        return;
+    heed_context *context = (*plan)->device->context;
+    (*plan)->device->ops->plan_release(*plan);
+    heed_plan_clear(*plan);
+    heed_free(context, *plan);
+    *plan = NULL;
+}
+
+void heed_plan_get_info(const heed_plan *plan, struct heed_plan_info *info)
+{
+    *info = (struct heed_plan_info){
+        .kernel = plan->kernel,
+        .scratch_bytes = plan->scratch_bytes,
+        .scratch_alignment = HEED_SCRATCH_ALIGNMENT,
+        .flops = plan->op == HEED_OP_DEFORM ? plan->problem.deform.flops : plan->problem.attention.flops,
+        .dispatches = plan->step_count,
+        .compile_ns = plan->compile_ns,
+    };
+    for (int id = 0; id < HEED_ARG_COUNT; id++) {
+        info->args += plan->args->arg[id].present;
+        info->bytes += plan->args->arg[id].bytes;
+    }
+}
+
+enum heed_status heed_plan_get_arg(const heed_plan *plan, uint32_t index, struct heed_arg_info *info)
+{
+    uint32_t seen = 0;
+    for (int id = 0; id < HEED_ARG_COUNT; id++) {
+        if (!plan->args->arg[id].present || seen++ != index)
+            continue;
+        *info = (struct heed_arg_info){
+            .name = heed_arg_name((enum heed_arg_id)id),
+            .dtype = plan->args->arg[id].dtype,
+            .output = plan->args->arg[id].output,
+            .bytes = plan->args->arg[id].bytes,
+        };
+        return HEED_OK;
+    }
+    return heed_fail(plan->device->context, HEED_ERR_ARGUMENT, "plan: argument index %u is not below %u", index, seen);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ * Buffers, fences and runs: the checks of own mode, before any backend sees a call. */
+#include "plan.h"
+#include "select.h"
+
+#include <inttypes.h>
+
+/* Bytes that a kernel may touch: it works on whole 32-bit words. */
+static uint64_t whole_words(uint64_t bytes)
+{
+    return (bytes + 3) / 4 * 4;
+}
+
+static enum heed_status check_one(const heed_plan *plan, enum heed_arg_id id, const struct heed_named_arg *named)
+{
+    heed_context *context = plan->device->context;
+    const char *op = heed_op_name(plan->op), *name = heed_arg_name(id);
+    bool scratch = id == HEED_ARG_SCRATCH;
+    uint64_t needed = whole_words(scratch ? plan->scratch_bytes : plan->args->arg[id].bytes);
+    uint64_t element = scratch ? HEED_SCRATCH_ALIGNMENT : heed_dtype_size(plan->args->arg[id].dtype);
+    uint64_t alignment = plan->offset_alignment > element ? plan->offset_alignment : element;
+    if (named->offset % alignment != 0)
+        return heed_fail(context, HEED_ERR_ARGUMENT, "%s: offset %" PRIu64 " of \"%s\" is not a multiple of %" PRIu64
+                         " (offset_alignment or its element)", op, named->offset, name, alignment);
+    if (named->bytes != 0 && named->bytes < needed)
+        return heed_fail(context, HEED_ERR_ARGUMENT, "%s: \"%s\" needs %" PRIu64 " bytes and its buffer has %" PRIu64
+                         " from offset %" PRIu64, op, name, needed, named->bytes, named->offset);
+    return HEED_OK;
+}
+
+/* Do the arguments at a and b touch the same bytes, with one of them written? */
+static bool clash(const heed_plan *plan, const struct heed_named_arg *named, const uint32_t position[HEED_ARG_COUNT],
+                  enum heed_arg_id a, enum heed_arg_id b)
+{
+    if (position[a] == UINT32_MAX || position[b] == UINT32_MAX)
+        return false;
+    const struct heed_named_arg *x = &named[position[a]], *y = &named[position[b]];
+    bool written = a == HEED_ARG_SCRATCH || b == HEED_ARG_SCRATCH || plan->args->arg[a].output || plan->args->arg[b].output;
+    if (!written || x->buffer == 0 || x->buffer != y->buffer)
+        return false;
+    if (plan->op == HEED_OP_SOFTMAX && a == HEED_ARG_SCORES && b == HEED_ARG_WEIGHTS && x->offset == y->offset)
+        return false;
+    uint64_t x_bytes = a == HEED_ARG_SCRATCH ? plan->scratch_bytes : plan->args->arg[a].bytes;
+    uint64_t y_bytes = b == HEED_ARG_SCRATCH ? plan->scratch_bytes : plan->args->arg[b].bytes;
+    return x->offset < y->offset + y_bytes && y->offset < x->offset + x_bytes;
+}
+
+enum heed_status heed_args_check(const heed_plan *plan, const struct heed_named_arg *named, uint32_t count,
+                                 bool scratch_is_named, uint32_t position[HEED_ARG_COUNT])
+{
+    heed_context *context = plan->device->context;
+    const char *op = heed_op_name(plan->op);
+    for (int id = 0; id < HEED_ARG_COUNT; id++)
+        position[id] = UINT32_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        enum heed_arg_id id = heed_arg_find(named[i].name);
+        bool wanted = id < HEED_ARG_SCRATCH && plan->args->arg[id].present;
+        if (id == HEED_ARG_SCRATCH)
+            wanted = scratch_is_named && plan->scratch_bytes > 0;
+        if (!wanted)
+            return heed_fail(context, HEED_ERR_ARGUMENT, "%s: \"%s\" is no argument of this plan", op,
+                             named[i].name ? named[i].name : "(null)");
+        if (position[id] != UINT32_MAX)
+            return heed_fail(context, HEED_ERR_ARGUMENT, "%s: argument \"%s\" is given twice", op, named[i].name);
+        enum heed_status status = check_one(plan, id, &named[i]);
+        if (status != HEED_OK)
+            return status;
+        position[id] = i;
+    }
+    for (int id = 0; id < HEED_ARG_COUNT; id++) {
+        bool wanted = id == HEED_ARG_SCRATCH ? scratch_is_named && plan->scratch_bytes > 0 : plan->args->arg[id].present;
+        if (wanted && position[id] == UINT32_MAX)
+            return heed_fail(context, HEED_ERR_ARGUMENT, "%s: argument \"%s\" is missing", op,
+                             heed_arg_name((enum heed_arg_id)id));
+        for (int other = id + 1; other < HEED_ARG_COUNT; other++)
+            if (clash(plan, named, position, (enum heed_arg_id)id, (enum heed_arg_id)other))
+                return heed_fail(context, HEED_ERR_ARGUMENT, "%s: \"%s\" and \"%s\" overlap, and one of them is written",
+                                 op, heed_arg_name((enum heed_arg_id)id), heed_arg_name((enum heed_arg_id)other));
+    }
+    return HEED_OK;
+}
+
+enum heed_status heed_run(heed_plan *plan, const struct heed_arg *args, uint32_t arg_count, heed_fence **fence)
+{
+    if (fence)
+        *fence = NULL;
+    if (!plan || (!args && arg_count > 0))
+        return HEED_ERR_ARGUMENT;
+    heed_device *device = plan->device;
+    enum heed_status status = heed_device_check(device);
+    if (status != HEED_OK)
+        return status;
+    if (!device->ops->run)
+        return heed_fail(device->context, HEED_ERR_UNSUPPORTED,
+                         "run: the device was imported, and heed submits nothing there; record the plan instead");
+    if (arg_count > HEED_ARG_COUNT)
+        return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: %u arguments are more than a plan can have",
+                         arg_count);
+    struct heed_named_arg named[HEED_ARG_COUNT];
+    for (uint32_t i = 0; i < arg_count; i++) {
+        const heed_buffer *buffer = args[i].buffer;
+        if (!buffer || buffer->device != device || args[i].offset > buffer->bytes)
+            return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: argument \"%s\" %s",
+                             args[i].name ? args[i].name : "(null)",
+                             !buffer                     ? "has no buffer"
+                             : buffer->device != device ? "is a buffer of another device"
+                                                         : "starts behind the end of its buffer");
+        named[i] = (struct heed_named_arg){ args[i].name, args[i].offset, whole_words(buffer->bytes) - args[i].offset,
+                                            (uint64_t)(uintptr_t)buffer };
+        if (named[i].bytes == 0 && heed_arg_find(args[i].name) < HEED_ARG_SCRATCH &&
+            plan->args->arg[heed_arg_find(args[i].name)].bytes > 0)
+            return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: argument \"%s\" starts at the end of its buffer",
+                             args[i].name);
+    }
+    uint32_t position[HEED_ARG_COUNT];
+    status = heed_args_check(plan, named, arg_count, false, position);
+    if (status != HEED_OK)
+        return status;
+    struct heed_bound_arg bound[HEED_ARG_COUNT] = { { NULL, 0 } };
+    for (int id = 0; id < HEED_ARG_COUNT; id++)
+        if (position[id] != UINT32_MAX)
+            bound[id] = (struct heed_bound_arg){ args[position[id]].buffer, args[position[id]].offset };
+
+    heed_fence *submitted = NULL;
+    status = device->ops->run(plan, bound, &submitted);
+    if (status != HEED_OK || fence) {
+        if (fence)
+            *fence = submitted;
+        return status;
+    }
+    status = device->ops->fence_wait(submitted, UINT64_MAX);
+    device->ops->fence_destroy(submitted);
+    return status;
+}
+
+enum heed_status heed_buffer_create(heed_device *device, uint64_t bytes, heed_buffer **buffer)
+{
+    if (!device || !buffer)
+        return HEED_ERR_ARGUMENT;
+    *buffer = NULL;
+    enum heed_status status = heed_device_check(device);
+    if (status != HEED_OK)
+        return status;
+    if (!device->ops->buffer_create)
+        return heed_fail(device->context, HEED_ERR_UNSUPPORTED, "buffer: the device was imported, and heed allocates no "
+                         "device memory there");
+    if (bytes == 0 || bytes > INT64_MAX)
+        return heed_fail(device->context, HEED_ERR_ARGUMENT, "buffer: %" PRIu64 " bytes are not in 1..2^63-1", bytes);
+    return device->ops->buffer_create(device, bytes, buffer);
+}
+
+void heed_buffer_destroy(heed_buffer **buffer)
+{
+    if (!buffer || !*buffer)
+        return;
+    (*buffer)->device->ops->buffer_destroy(*buffer);
+    *buffer = NULL;
+}
+
+static enum heed_status check_span(const heed_buffer *buffer, const void *data, uint64_t offset, uint64_t bytes)
+{
+    if (!buffer || (!data && bytes > 0))
+        return HEED_ERR_ARGUMENT;
+    if (offset > buffer->bytes || bytes > buffer->bytes - offset)
+        return heed_fail(buffer->device->context, HEED_ERR_ARGUMENT,
+                         "buffer: %" PRIu64 " bytes at offset %" PRIu64 " do not lie in a buffer of %" PRIu64, bytes,
+                         offset, buffer->bytes);
+    return heed_device_check(buffer->device);
+}
+
+enum heed_status heed_buffer_write(heed_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes)
+{
+    enum heed_status status = check_span(buffer, data, offset, bytes);
+    if (status != HEED_OK || bytes == 0)
+        return status;
+    return buffer->device->ops->buffer_write(buffer, offset, data, bytes);
+}
+
+enum heed_status heed_buffer_read(heed_buffer *buffer, uint64_t offset, void *data, uint64_t bytes)
+{
+    enum heed_status status = check_span(buffer, data, offset, bytes);
+    if (status != HEED_OK || bytes == 0)
+        return status;
+    return buffer->device->ops->buffer_read(buffer, offset, data, bytes);
+}
+
+enum heed_status heed_fence_wait(heed_fence *fence, uint64_t timeout_ns)
+{
+    return fence ? fence->device->ops->fence_wait(fence, timeout_ns) : HEED_ERR_ARGUMENT;
+}
+
+enum heed_status heed_fence_get_device_ns(heed_fence *fence, uint64_t *ns)
+{
+    return fence && ns ? fence->device->ops->fence_get_device_ns(fence, ns) : HEED_ERR_ARGUMENT;
+}
+
+void heed_fence_destroy(heed_fence **fence)
+{
+    if (!fence || !*fence)
+        return;
+    (*fence)->device->ops->fence_wait(*fence, UINT64_MAX);
+    (*fence)->device->ops->fence_destroy(*fence);
+    *fence = NULL;
+}

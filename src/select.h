@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ * The steps of making a plan, for plan.c and explain.c. */
+#ifndef HEED_SELECT_H
+#define HEED_SELECT_H
+
+#include "plan.h"
+
+const char *heed_op_name(enum heed_op op);
+const struct heed_candidate *heed_plan_candidates(const heed_plan *plan, uint32_t *count);
+
+/* Checks the descriptor into plan->problem. The plan holds nothing to free yet. */
+enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_op op, const void *desc);
+/* Chooses (name NULL: the first that accepts) and lowers. */
+enum heed_status heed_plan_select(heed_plan *plan, const char *name);
+/* Frees what heed_plan_select made. */
+void heed_plan_clear(heed_plan *plan);
+
+#endif
