@@ -72,3 +72,22 @@ struct heed_checked heed_extent_bytes(enum heed_dtype dtype, uint32_t count, con
     }
     return heed_checked_mul(heed_checked_add(last, 1), heed_dtype_size(dtype));
 }
+
+bool heed_strides_distinct(int axes, const uint64_t *length, const uint64_t *stride)
+{
+    uint64_t reach = 1;
+    unsigned done = 0;
+    for (int n = 0; n < axes; n++) {
+        int next = -1;
+        for (int i = 0; i < axes; i++)
+            if (!(done >> i & 1) && length[i] > 1 && (next < 0 || stride[i] < stride[next]))
+                next = i;
+        if (next < 0)
+            return true;
+        if (stride[next] < reach)
+            return false;
+        reach += stride[next] * (length[next] - 1);
+        done |= 1u << next;
+    }
+    return true;
+}

@@ -68,5 +68,8 @@ struct heed_checked heed_checked_mul(struct heed_checked a, uint64_t b);
  * 0 if any length is 0. */
 struct heed_checked heed_extent_bytes(enum heed_dtype dtype, uint32_t count, const uint64_t *length,
                                       const uint64_t *stride);
+/* Whether no two elements of an output share an address: from the smallest stride up, each axis must step over all that
+ * lies below it. The extent must not overflow. */
+bool heed_strides_distinct(int axes, const uint64_t *length, const uint64_t *stride);
 
 #endif

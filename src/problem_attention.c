@@ -111,26 +111,6 @@ struct tensor {
     bool packed_sequences, output;
 };
 
-/* From the smallest stride up, each axis must step over all that lies below it. */
-static bool distinct_elements(int axes, const uint64_t *length, const uint64_t *stride)
-{
-    uint64_t reach = 1;
-    unsigned done = 0;
-    for (int n = 0; n < axes; n++) {
-        int next = -1;
-        for (int i = 0; i < axes; i++)
-            if (!(done >> i & 1) && length[i] > 1 && (next < 0 || stride[i] < stride[next]))
-                next = i;
-        if (next < 0)
-            return true;
-        if (stride[next] < reach)
-            return false;
-        reach += stride[next] * (length[next] - 1);
-        done |= 1u << next;
-    }
-    return true;
-}
-
 static enum heed_status resolve_view(heed_context *context, const struct tensor *t, uint64_t *bytes)
 {
     struct heed_view *v = t->view;
@@ -155,7 +135,7 @@ static enum heed_status resolve_view(heed_context *context, const struct tensor 
                     ", %" PRIu64 " does not fit 63 bits of bytes",
                     t->name, t->batch, t->heads, t->rows, t->dim, v->stride_batch, v->stride_head, v->stride_row);
     *bytes = extent.value;
-    if (t->output && extent.value > 0 && !distinct_elements(4, length, stride))
+    if (t->output && extent.value > 0 && !heed_strides_distinct(4, length, stride))
         return FAIL("%s strides %" PRIu64 ", %" PRIu64 ", %" PRIu64 " make elements of an output overlap", t->name,
                     v->stride_batch, v->stride_head, v->stride_row);
     return HEED_OK;
