@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ * A problem made from one line of a shape file: its inputs, what the oracle says, and how far a kernel may be from it.
+ * An op joins by a row in test_ops (test_case.c). */
+#ifndef HEED_TEST_CASE_H
+#define HEED_TEST_CASE_H
+
+#include "random.h"
+#include "words.h"
+
+#include "plan.h"
+
+/* One argument. Inputs have data of exactly `bytes`; outputs have, for each of `count` elements, what to expect and how
+ * far from it is right. Elements that nothing may write hold test_unwritten in `expected`. */
+struct test_tensor {
+    bool present, output;
+    enum heed_dtype dtype;
+    uint64_t bytes, count;
+    void *data;
+    double *expected, *bound;
+};
+
+/* How the inputs of an attention problem are made. */
+struct attention_inputs {
+    int logits;           /* enum in attention_case.c */
+    double keep;          /* share of pairs that masks let through */
+    bool empty_rows;      /* masks rule out some rows altogether */
+    bool wild_lengths;    /* key_lengths, cu_seqlens beyond the tensor and negative */
+    int poison;           /* NaN and Inf: enum in attention_case.c */
+};
+
+struct test_case {
+    char name[64], line[1024];
+    const struct test_op *op;
+    uint64_t seed;
+    struct test_random random;
+    char error[512];              /* why a function returned false */
+
+    union {
+        struct heed_attention_desc attention;
+        struct heed_deform_desc deform;
+    } desc;
+    union {
+        struct heed_attention_problem attention;
+        struct heed_deform_problem deform;
+    } problem;
+    const struct heed_args *args; /* those of the problem */
+    struct attention_inputs inputs;
+    struct test_tensor tensor[HEED_ARG_COUNT];
+};
+
+struct test_op {
+    const char *word; /* first on the line; the second is the case's name */
+    /* Words -> desc. */
+    void (*parse)(struct test_case *test, struct test_words *words);
+    /* desc -> problem (and test->args). */
+    enum heed_status (*init)(heed_context *context, struct test_case *test);
+    /* Random inputs; tensors are allocated and filled with the bytes 0xff (NaN in every float type) before. */
+    void (*fill)(struct test_case *test);
+    /* expected and bound of every output; `expected` holds test_unwritten before, `bound` 0. */
+    enum heed_status (*expect)(heed_context *context, struct test_case *test);
+    const struct heed_candidate *(*candidates)(const struct test_case *test, uint32_t *count);
+    enum heed_status (*plan)(heed_device *device, const struct test_case *test, const char *kernel, heed_plan **plan);
+};
+extern const struct test_op test_op_attention;
+extern const struct test_op test_op_deform;
+
+/* NULL-terminated. */
+extern const struct test_op *const test_ops[];
+
+/* Everything up to fill and expect; false with test->error. Always test_case_free. `expect` false: inputs only. */
+bool test_case_init(heed_context *context, struct test_case *test, const char *line, uint64_t seed, bool expect);
+void test_case_free(struct test_case *test);
+
+/* A NaN that no computation makes. */
+double test_unwritten(void);
+bool test_is_unwritten(double value);
+
+/* Half of the distance between neighbours of `value` in that type: one rounding. */
+double test_half_ulp(enum heed_dtype dtype, double value);
+/* Is the stored element `got` what was expected: same class (finite, NaN, +-Inf), within the bound? Where rounding
+ * overflows the type within the bound, infinity is right too. */
+bool test_value_ok(enum heed_dtype dtype, double got, double expected, double bound);
+
+#endif
