@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT
+ * heed on the app's own device: what to enable before it is created, and taking it over. */
+#include <string.h>
+
+#include "vk.h"
+
+static enum heed_status fail_missing(heed_context *context, const char *function)
+{
+    return heed_fail(context, HEED_ERR_BACKEND, "vulkan: vkGetInstanceProcAddr gave no %s", function);
+}
+
+enum heed_status heed_vk_get_requirements(heed_context *context, VkInstance instance, VkPhysicalDevice physical_device,
+                                          PFN_vkGetInstanceProcAddr get_instance_proc_addr,
+                                          struct heed_vk_requirements *requirements)
+{
+    if (!context || !instance || !physical_device || !get_instance_proc_addr || !requirements)
+        return HEED_ERR_ARGUMENT;
+    struct heed_vk_functions vk = {.GetInstanceProcAddr = get_instance_proc_addr};
+    const char *missing = heed_vk_load_physical(&vk, instance);
+    if (missing)
+        return fail_missing(context, missing);
+    /* The version of the instance is not known here, so everything newer than 1.1 is asked for as an extension. */
+    struct heed_vk_physical physical;
+    enum heed_status status = heed_vk_physical_init(context, &vk, physical_device, VK_API_VERSION_1_1, &physical);
+    if (status)
+        return status;
+    if (physical.unusable)
+        return heed_fail(context, HEED_ERR_UNSUPPORTED, "vulkan: \"%s\" %s", physical.info.name, physical.unusable);
+
+    *requirements = (struct heed_vk_requirements){
+        .api_version = VK_API_VERSION_1_1,
+        .features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2},
+        .subgroup_size_control = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT}};
+    if (physical.portability_subset)
+        requirements->extensions[requirements->extension_count++] = "VK_KHR_portability_subset";
+    if (physical.subgroups_useful) {
+        requirements->extensions[requirements->extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+        requirements->subgroup_size_control.subgroupSizeControl = VK_TRUE;
+        requirements->subgroup_size_control.computeFullSubgroups = VK_TRUE;
+        requirements->features.pNext = &requirements->subgroup_size_control;
+    }
+    return HEED_OK;
+}
+
+/* Are full subgroups of a controlled size among what the app says it enabled? */
+static bool declares_subgroups(const struct heed_vk_import_desc *desc, uint32_t api_version)
+{
+    bool available = api_version >= VK_API_VERSION_1_3;
+    for (uint32_t i = 0; i < desc->extension_count; i++) {
+        if (strcmp(desc->extensions[i], VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME) == 0)
+            available = true;
+    }
+    if (!available || !desc->features)
+        return false;
+    for (const VkBaseInStructure *s = desc->features->pNext; s; s = s->pNext) {
+        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES) {
+            const VkPhysicalDeviceSubgroupSizeControlFeatures *f = (const void *)s;
+            return f->subgroupSizeControl && f->computeFullSubgroups;
+        }
+        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES) {
+            const VkPhysicalDeviceVulkan13Features *f = (const void *)s;
+            return f->subgroupSizeControl && f->computeFullSubgroups;
+        }
+    }
+    return false;
+}
+
+static const struct heed_backend_ops imported_ops = {
+    .backend = HEED_BACKEND_VULKAN,
+    .device_destroy = heed_vk_device_destroy,
+    .plan_compile = heed_vk_plan_compile,
+    .plan_release = heed_vk_plan_release,
+};
+
+static enum heed_status import(struct heed_vk_device *device, const struct heed_vk_import_desc *desc)
+{
+    heed_context *context = device->base.context;
+    device->instance = desc->instance;
+    device->device = desc->device;
+    device->pipeline_cache = desc->pipeline_cache;
+    device->vk.GetInstanceProcAddr = desc->get_instance_proc_addr;
+    const char *missing = heed_vk_load_physical(&device->vk, desc->instance);
+    if (!missing)
+        missing = heed_vk_load_device(&device->vk, desc->instance);
+    if (missing)
+        return fail_missing(context, missing);
+    struct heed_vk_physical *physical = &device->physical;
+    enum heed_status status =
+        heed_vk_physical_init(context, &device->vk, desc->physical_device, desc->api_version, physical);
+    if (status)
+        return status;
+    if (physical->unusable)
+        return heed_fail(context, HEED_ERR_UNSUPPORTED, "vulkan: \"%s\" %s", physical->info.name, physical->unusable);
+    device->base.info = physical->info;
+    device->base.info.has_subgroups = physical->subgroups_useful && declares_subgroups(desc, physical->api_version);
+    device->base.info.has_timestamps = false; /* heed runs nothing here that it could time */
+    return heed_vk_device_finish(device, &desc->limits);
+}
+
+enum heed_status heed_vk_import(heed_context *context, const struct heed_vk_import_desc *desc, heed_device **result)
+{
+    if (!context || !result)
+        return HEED_ERR_ARGUMENT;
+    *result = NULL;
+    if (!desc || desc->struct_size != sizeof *desc)
+        return heed_fail(context, HEED_ERR_ARGUMENT,
+                         "import: struct_size %zu is not sizeof(struct heed_vk_import_desc) %zu",
+                         desc ? desc->struct_size : 0, sizeof *desc);
+    const char *null = !desc->instance                                  ? "instance"
+                       : !desc->physical_device                         ? "physical_device"
+                       : !desc->device                                  ? "device"
+                       : !desc->get_instance_proc_addr                  ? "get_instance_proc_addr"
+                       : desc->extension_count > 0 && !desc->extensions ? "extensions"
+                                                                        : NULL;
+    if (null)
+        return heed_fail(context, HEED_ERR_ARGUMENT, "import: %s is NULL", null);
+    if (desc->api_version < VK_API_VERSION_1_1)
+        return heed_fail(context, HEED_ERR_ARGUMENT, "import: api_version %u.%u is below 1.1",
+                         (unsigned)VK_API_VERSION_MAJOR(desc->api_version),
+                         (unsigned)VK_API_VERSION_MINOR(desc->api_version));
+    struct heed_vk_device *device = heed_alloc(context, 1, sizeof *device);
+    if (!device)
+        return heed_fail_memory(context);
+    device->base.context = context;
+    device->base.ops = &imported_ops;
+    device->base.process = heed_process_id();
+    enum heed_status status = import(device, desc);
+    if (status) {
+        heed_vk_device_destroy(&device->base);
+        return status;
+    }
+    *result = &device->base;
+    return HEED_OK;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ * Describes a physical device: limits, subgroups, the queue family to use. */
+#include <stdio.h>
+#include <string.h>
+
+#include "vk.h"
+
+bool heed_vk_has_extension(const VkExtensionProperties *extensions, uint32_t count, const char *name)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(extensions[i].extensionName, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static enum heed_device_type device_type(VkPhysicalDeviceType type)
+{
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+        return HEED_DEVICE_INTEGRATED;
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+        return HEED_DEVICE_DISCRETE;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+        return HEED_DEVICE_VIRTUAL;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+        return HEED_DEVICE_CPU;
+    default:
+        return HEED_DEVICE_OTHER;
+    }
+}
+
+/* Some 10 to 100 ms each: well below the 2 s after which systems reset a GPU. */
+static uint64_t dispatch_flops(enum heed_device_type type)
+{
+    switch (type) {
+    case HEED_DEVICE_CPU:
+        return 2000000000u;
+    case HEED_DEVICE_INTEGRATED:
+        return 20000000000u;
+    case HEED_DEVICE_DISCRETE:
+        return 200000000000u;
+    default:
+        return 10000000000u;
+    }
+}
+
+/* A family with compute and without graphics leaves the app's rendering alone. */
+static bool find_queue_family(heed_context *context, const struct heed_vk_functions *vk,
+                              struct heed_vk_physical *physical, enum heed_status *status)
+{
+    uint32_t count = 0;
+    vk->GetPhysicalDeviceQueueFamilyProperties(physical->handle, &count, NULL);
+    VkQueueFamilyProperties *families = heed_alloc(context, count, sizeof *families);
+    if (count > 0 && !families) {
+        *status = heed_fail_memory(context);
+        return false;
+    }
+    vk->GetPhysicalDeviceQueueFamilyProperties(physical->handle, &count, families);
+    bool found = false;
+    for (uint32_t i = 0; i < count; i++) {
+        const VkQueueFlags flags = families[i].queueFlags;
+        const bool alone = !(flags & VK_QUEUE_GRAPHICS_BIT);
+        if (!(flags & VK_QUEUE_COMPUTE_BIT) || families[i].queueCount == 0 || (found && !alone))
+            continue;
+        physical->queue_family = i;
+        physical->timestamp_bits = families[i].timestampValidBits;
+        found = true;
+        if (alone)
+            break;
+    }
+    heed_free(context, families);
+    return found;
+}
+
+static enum heed_status list_extensions(heed_context *context, const struct heed_vk_functions *vk,
+                                        VkPhysicalDevice handle, VkExtensionProperties **extensions, uint32_t *count)
+{
+    *extensions = NULL;
+    VkResult result;
+    do { /* the number can grow between the two calls */
+        heed_free(context, *extensions);
+        *extensions = NULL;
+        *count = 0;
+        result = vk->EnumerateDeviceExtensionProperties(handle, NULL, count, NULL);
+        if (result != VK_SUCCESS)
+            break;
+        *extensions = heed_alloc(context, (size_t)*count + 1, sizeof **extensions);
+        if (!*extensions)
+            return heed_fail_memory(context);
+        result = vk->EnumerateDeviceExtensionProperties(handle, NULL, count, *extensions);
+    } while (result == VK_INCOMPLETE);
+    if (result != VK_SUCCESS) {
+        heed_free(context, *extensions);
+        *extensions = NULL;
+    }
+    return heed_vk_result(context, result, "vkEnumerateDeviceExtensionProperties");
+}
+
+static void describe_limits(const VkPhysicalDeviceLimits *from, struct heed_limits *limits)
+{
+    const uint32_t *groups = from->maxComputeWorkGroupCount;
+    limits->max_storage_range = least(from->maxStorageBufferRange, UINT32_C(1) << 31);
+    limits->max_group_count = least(groups[0], least(groups[1], groups[2]));
+    limits->max_group_size = least(from->maxComputeWorkGroupInvocations, from->maxComputeWorkGroupSize[0]);
+    limits->max_shared_bytes = from->maxComputeSharedMemorySize;
+    limits->max_storage_buffers =
+        least(from->maxPerStageDescriptorStorageBuffers, from->maxDescriptorSetStorageBuffers);
+    limits->min_offset_alignment = (uint32_t)from->minStorageBufferOffsetAlignment;
+}
+
+static void describe_driver(const VkPhysicalDeviceProperties *properties,
+                            const VkPhysicalDeviceDriverProperties *driver, struct heed_device_info *info)
+{
+    const uint32_t v = properties->driverVersion;
+    if (driver->driverName[0] && driver->driverInfo[0])
+        snprintf(info->driver, sizeof info->driver, "%.120s, %.120s", driver->driverName, driver->driverInfo);
+    else if (driver->driverName[0])
+        snprintf(info->driver, sizeof info->driver, "%.200s", driver->driverName);
+    else
+        snprintf(info->driver, sizeof info->driver, "driver %u.%u.%u", (unsigned)VK_API_VERSION_MAJOR(v),
+                 (unsigned)VK_API_VERSION_MINOR(v), (unsigned)VK_API_VERSION_PATCH(v));
+}
+
+enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_vk_functions *vk,
+                                       VkPhysicalDevice handle, uint32_t instance_api_version,
+                                       struct heed_vk_physical *physical)
+{
+    memset(physical, 0, sizeof *physical);
+    physical->handle = handle;
+    VkPhysicalDeviceProperties basic;
+    vk->GetPhysicalDeviceProperties(handle, &basic);
+    physical->api_version = least(basic.apiVersion, instance_api_version);
+
+    struct heed_device_info *info = &physical->info;
+    info->backend = HEED_BACKEND_VULKAN;
+    info->type = device_type(basic.deviceType);
+    info->vendor_id = basic.vendorID;
+    info->api_version = basic.apiVersion;
+    snprintf(info->name, sizeof info->name, "%s", basic.deviceName);
+    if (physical->api_version < VK_API_VERSION_1_1) {
+        physical->unusable = "is below Vulkan 1.1";
+        return HEED_OK;
+    }
+    enum heed_status status = HEED_OK;
+    if (!find_queue_family(context, vk, physical, &status)) {
+        physical->unusable = "has no compute queue";
+        return status;
+    }
+
+    VkExtensionProperties *extensions;
+    uint32_t count;
+    status = list_extensions(context, vk, handle, &extensions, &count);
+    if (status)
+        return status;
+    physical->portability_subset = heed_vk_has_extension(extensions, count, "VK_KHR_portability_subset");
+    physical->subgroup_size_control_extension =
+        heed_vk_has_extension(extensions, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    const bool driver_properties = physical->api_version >= VK_API_VERSION_1_2 ||
+                                   heed_vk_has_extension(extensions, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
+    heed_free(context, extensions);
+
+    VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
+    VkPhysicalDeviceMaintenance3Properties maintenance = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, .pNext = &id};
+    VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
+                                                   .pNext = &maintenance};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                              .pNext = &subgroup};
+    VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
+    if (driver_properties) {
+        driver.pNext = properties.pNext;
+        properties.pNext = &driver;
+    }
+    VkPhysicalDeviceSubgroupSizeControlProperties size_control = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+    VkPhysicalDeviceSubgroupSizeControlFeatures size_features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
+    if (physical->subgroup_size_control_extension || physical->api_version >= VK_API_VERSION_1_3) {
+        size_control.pNext = properties.pNext;
+        properties.pNext = &size_control;
+        VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                              .pNext = &size_features};
+        vk->GetPhysicalDeviceFeatures2(handle, &features);
+    }
+    vk->GetPhysicalDeviceProperties2(handle, &properties);
+
+    const VkPhysicalDeviceLimits *limits = &properties.properties.limits;
+    physical->timestamp_period_ns = limits->timestampPeriod;
+    physical->atom = limits->nonCoherentAtomSize > 0 ? limits->nonCoherentAtomSize : 1;
+    physical->max_allocation = maintenance.maxMemoryAllocationSize;
+    describe_limits(limits, &info->limits);
+    info->limits.max_dispatch_flops = dispatch_flops(info->type);
+    info->limits.subgroup_size_min =
+        size_control.minSubgroupSize ? size_control.minSubgroupSize : subgroup.subgroupSize;
+    info->limits.subgroup_size_max =
+        size_control.maxSubgroupSize ? size_control.maxSubgroupSize : subgroup.subgroupSize;
+
+    const VkSubgroupFeatureFlags needed = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    physical->subgroup_features = size_features.subgroupSizeControl && size_features.computeFullSubgroups;
+    physical->subgroups_useful = physical->subgroup_features && info->limits.subgroup_size_min >= 4 &&
+                                 (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+                                 (subgroup.supportedOperations & needed) == needed;
+    info->has_subgroups = physical->subgroups_useful;
+    info->has_timestamps = physical->timestamp_bits > 0;
+    memcpy(info->uuid, id.deviceUUID, sizeof info->uuid);
+    describe_driver(&properties.properties, &driver, info);
+    return HEED_OK;
+}

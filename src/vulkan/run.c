@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT
+ * Own mode: records a plan into a command buffer of its own, submits it, and times it on the device's clock. */
+#include <string.h>
+
+#include "vk.h"
+
+/* ---- a command buffer with its fence */
+
+struct job {
+    VkCommandPool pool; /* its own, so that nothing is shared between threads */
+    VkCommandBuffer commands;
+    VkFence fence;
+    bool submitted;
+};
+
+struct heed_vk_fence {
+    struct heed_fence base;
+    struct job job;
+    VkQueryPool queries;
+    struct heed_vk_binding *binding;
+};
+
+/* Everything that was submitted before comes first, whatever it did. */
+static void order_after_all(const struct heed_vk_functions *vk, VkCommandBuffer commands)
+{
+    static const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                            .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+                                            .dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT};
+    vk->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 1,
+                           &barrier, 0, NULL, 0, NULL);
+}
+
+static void show_host(const struct heed_vk_functions *vk, VkCommandBuffer commands)
+{
+    static const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                            .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                                            .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
+    vk->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                           VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
+/* The caller destroys the job, whatever happened. */
+static enum heed_status job_begin(struct heed_vk_device *device, struct job *job)
+{
+    const struct heed_vk_functions *vk = &device->vk;
+    const VkFenceCreateInfo fence_info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    VkFence fence;
+    enum heed_status status =
+        heed_vk_check(device, vk->CreateFence(device->device, &fence_info, NULL, &fence), "vkCreateFence");
+    if (status)
+        return status;
+    job->fence = fence;
+    const VkCommandPoolCreateInfo pool_info = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                               .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
+                                               .queueFamilyIndex = device->physical.queue_family};
+    VkCommandPool pool;
+    status =
+        heed_vk_check(device, vk->CreateCommandPool(device->device, &pool_info, NULL, &pool), "vkCreateCommandPool");
+    if (status)
+        return status;
+    job->pool = pool;
+    const VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                              .commandPool = pool,
+                                              .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                              .commandBufferCount = 1};
+    status = heed_vk_check(device, vk->AllocateCommandBuffers(device->device, &info, &job->commands),
+                           "vkAllocateCommandBuffers");
+    if (status)
+        return status;
+    const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                            .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
+    status = heed_vk_check(device, vk->BeginCommandBuffer(job->commands, &begin), "vkBeginCommandBuffer");
+    if (!status)
+        order_after_all(vk, job->commands);
+    return status;
+}
+
+/* The caller holds the mutex. */
+static enum heed_status job_submit(struct heed_vk_device *device, struct job *job)
+{
+    const struct heed_vk_functions *vk = &device->vk;
+    const VkSubmitInfo info = {
+        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &job->commands};
+    enum heed_status status =
+        heed_vk_check(device, vk->QueueSubmit(device->queue, 1, &info, job->fence), "vkQueueSubmit");
+    job->submitted = !status;
+    return status;
+}
+
+static enum heed_status job_end(struct heed_vk_device *device, struct job *job)
+{
+    show_host(&device->vk, job->commands);
+    return heed_vk_check(device, device->vk.EndCommandBuffer(job->commands), "vkEndCommandBuffer");
+}
+
+static void job_destroy(struct heed_vk_device *device, struct job *job)
+{
+    const struct heed_vk_functions *vk = &device->vk;
+    /* Also after a wait that failed for want of memory: the device may still be at work. */
+    if (job->submitted)
+        vk->WaitForFences(device->device, 1, &job->fence, VK_TRUE, UINT64_MAX);
+    if (job->pool)
+        vk->DestroyCommandPool(device->device, job->pool, NULL);
+    if (job->fence)
+        vk->DestroyFence(device->device, job->fence, NULL);
+}
+
+enum heed_status heed_vk_submit_wait(struct heed_vk_device *device, heed_vk_record_fn record, void *user)
+{
+    struct job job = {.submitted = false};
+    enum heed_status status = job_begin(device, &job);
+    if (!status) {
+        record(device, job.commands, user);
+        status = job_end(device, &job);
+    }
+    if (!status)
+        status = job_submit(device, &job);
+    if (!status)
+        status = heed_vk_check(device, device->vk.WaitForFences(device->device, 1, &job.fence, VK_TRUE, UINT64_MAX),
+                               "vkWaitForFences");
+    job_destroy(device, &job);
+    return status;
+}
+
+/* ---- runs */
+
+/* The first run of a plan makes its scratch. Runs follow one another on the one queue, and so they can share it. */
+static enum heed_status make_scratch(struct heed_vk_device *device, const heed_plan *plan)
+{
+    struct heed_vk_memory *scratch = &((struct heed_vk_plan *)plan->backend)->scratch;
+    enum heed_status status = HEED_OK;
+    heed_mutex_lock(&device->mutex);
+    if (plan->scratch_bytes > 0 && !scratch->buffer)
+        status = heed_vk_memory_create(device, plan->scratch_bytes, HEED_VK_MEMORY_DEVICE, scratch);
+    heed_mutex_unlock(&device->mutex);
+    return status;
+}
+
+static enum heed_status bind(heed_plan *plan, const struct heed_bound_arg *args, struct heed_vk_binding **binding)
+{
+    const struct heed_vk_memory *scratch = &((struct heed_vk_plan *)plan->backend)->scratch;
+    struct heed_vk_range ranges[HEED_ARG_COUNT] = {{VK_NULL_HANDLE, 0, 0}};
+    for (uint32_t id = 0; id < HEED_ARG_COUNT; id++) {
+        if (!args[id].buffer)
+            continue;
+        const struct heed_vk_memory *memory = &((const struct heed_vk_buffer *)args[id].buffer)->memory;
+        ranges[id] = (struct heed_vk_range){memory->buffer, args[id].offset, memory->bytes - args[id].offset};
+    }
+    ranges[HEED_ARG_SCRATCH] = (struct heed_vk_range){scratch->buffer, 0, scratch->bytes};
+    return heed_vk_binding_create(plan, ranges, binding);
+}
+
+static enum heed_status create_queries(struct heed_vk_device *device, VkQueryPool *queries)
+{
+    const VkQueryPoolCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = 2};
+    VkQueryPool handle;
+    enum heed_status status =
+        heed_vk_check(device, device->vk.CreateQueryPool(device->device, &info, NULL, &handle), "vkCreateQueryPool");
+    if (!status)
+        *queries = handle;
+    return status;
+}
+
+static void record(const struct heed_vk_functions *vk, const struct heed_vk_fence *fence)
+{
+    const VkCommandBuffer commands = fence->job.commands;
+    if (fence->queries) {
+        vk->CmdResetQueryPool(commands, fence->queries, 0, 2);
+        vk->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, 0);
+    }
+    heed_vk_binding_record(fence->binding, commands);
+    if (fence->queries)
+        vk->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, 1);
+}
+
+enum heed_status heed_vk_run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **result)
+{
+    struct heed_vk_device *device = (struct heed_vk_device *)plan->device;
+    heed_context *context = device->base.context;
+    enum heed_status status = heed_vk_usable(device);
+    if (status)
+        return status;
+    struct heed_vk_fence *fence = heed_alloc(context, 1, sizeof *fence);
+    if (!fence)
+        return heed_fail_memory(context);
+    fence->base.device = &device->base;
+    status = make_scratch(device, plan);
+    if (!status)
+        status = bind(plan, args, &fence->binding);
+    if (!status && device->base.info.has_timestamps)
+        status = create_queries(device, &fence->queries);
+    if (!status)
+        status = job_begin(device, &fence->job);
+    if (!status) {
+        record(&device->vk, fence);
+        status = job_end(device, &fence->job);
+    }
+    if (!status) {
+        heed_mutex_lock(&device->mutex);
+        status = job_submit(device, &fence->job);
+        heed_mutex_unlock(&device->mutex);
+    }
+    if (status) {
+        heed_vk_fence_destroy(&fence->base);
+        return status;
+    }
+    *result = &fence->base;
+    return HEED_OK;
+}
+
+enum heed_status heed_vk_fence_wait(heed_fence *base, uint64_t timeout_ns)
+{
+    struct heed_vk_fence *fence = (struct heed_vk_fence *)base;
+    struct heed_vk_device *device = (struct heed_vk_device *)base->device;
+    enum heed_status status = heed_vk_usable(device);
+    if (status)
+        return status;
+    const VkResult result = device->vk.WaitForFences(device->device, 1, &fence->job.fence, VK_TRUE, timeout_ns);
+    return result == VK_TIMEOUT ? HEED_NOT_READY : heed_vk_check(device, result, "vkWaitForFences");
+}
+
+enum heed_status heed_vk_fence_get_device_ns(heed_fence *base, uint64_t *ns)
+{
+    const struct heed_vk_fence *fence = (const struct heed_vk_fence *)base;
+    struct heed_vk_device *device = (struct heed_vk_device *)base->device;
+    enum heed_status status = heed_vk_usable(device);
+    if (status)
+        return status;
+    if (!fence->queries)
+        return heed_fail(device->base.context, HEED_ERR_UNSUPPORTED, "vulkan: the device has no timestamps");
+    uint64_t ticks[2];
+    const VkResult result = device->vk.GetQueryPoolResults(device->device, fence->queries, 0, 2, sizeof ticks, ticks,
+                                                           sizeof *ticks, VK_QUERY_RESULT_64_BIT);
+    if (result == VK_NOT_READY)
+        return HEED_NOT_READY;
+    status = heed_vk_check(device, result, "vkGetQueryPoolResults");
+    if (status)
+        return status;
+    const uint32_t bits = device->physical.timestamp_bits;
+    const uint64_t mask = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+    *ns = (uint64_t)((double)((ticks[1] - ticks[0]) & mask) * device->physical.timestamp_period_ns);
+    return HEED_OK;
+}
+
+void heed_vk_fence_destroy(heed_fence *base)
+{
+    struct heed_vk_fence *fence = (struct heed_vk_fence *)base;
+    struct heed_vk_device *device = (struct heed_vk_device *)base->device;
+    if (!heed_vk_in_child(device)) {
+        job_destroy(device, &fence->job);
+        if (fence->queries)
+            device->vk.DestroyQueryPool(device->device, fence->queries, NULL);
+    }
+    heed_vk_binding_destroy(&fence->binding);
+    heed_free(device->base.context, fence);
+}
