@@ -9,7 +9,7 @@ struct test_random test_random_for(const char *text, uint64_t seed)
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     for (; *text; text++)
         hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    struct test_random random = { hash + seed };
+    struct test_random random = {hash + seed};
     test_random_bits(&random);
     return random;
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct test_op *const test_ops[] = { &test_op_attention, &test_op_deform, NULL };
+const struct test_op *const test_ops[] = {&test_op_attention, NULL};
 
 static const uint64_t unwritten_bits = UINT64_C(0x7ff8dead00c0ffee);
 
@@ -79,6 +79,9 @@ bool test_case_init(heed_context *context, struct test_case *test, const char *l
             test->op = test_ops[i];
     if (!test->op)
         return fail(test, "the first word is no op");
+    test->quick = test_words_has(&words, "quick");
+    test->split = test_words_has(&words, "split");
+    test->in_place = test_words_has(&words, "in_place");
     test->op->parse(test, &words);
     if (!test_words_done(&words))
         return fail(test, words.error);

@@ -21,11 +21,11 @@ struct test_tensor {
 
 /* How the inputs of an attention problem are made. */
 struct attention_inputs {
-    int logits;           /* enum in attention_case.c */
-    double keep;          /* share of pairs that masks let through */
-    bool empty_rows;      /* masks rule out some rows altogether */
-    bool wild_lengths;    /* key_lengths, cu_seqlens beyond the tensor and negative */
-    int poison;           /* NaN and Inf: enum in attention_case.c */
+    int logits;        /* enum in attention_case.c */
+    double keep;       /* share of pairs that masks let through */
+    bool empty_rows;   /* masks rule out some rows altogether */
+    bool wild_lengths; /* key_lengths, cu_seqlens beyond the tensor and negative */
+    int poison;        /* NaN and Inf: enum in attention_case.c */
 };
 
 struct test_case {
@@ -33,7 +33,7 @@ struct test_case {
     const struct test_op *op;
     uint64_t seed;
     struct test_random random;
-    char error[512];              /* why a function returned false */
+    char error[512]; /* why a function returned false */
 
     union {
         struct heed_attention_desc attention;
@@ -45,6 +45,9 @@ struct test_case {
     } problem;
     const struct heed_args *args; /* those of the problem */
     struct attention_inputs inputs;
+    bool quick;    /* word "quick": belongs to the short run */
+    bool split;    /* word "split": also runs on a device whose limits make the plan split the work */
+    bool in_place; /* word "in_place": HEED_OP_SOFTMAX with weights over scores */
     struct test_tensor tensor[HEED_ARG_COUNT];
 };
 
@@ -62,7 +65,6 @@ struct test_op {
     enum heed_status (*plan)(heed_device *device, const struct test_case *test, const char *kernel, heed_plan **plan);
 };
 extern const struct test_op test_op_attention;
-extern const struct test_op test_op_deform;
 
 /* NULL-terminated. */
 extern const struct test_op *const test_ops[];

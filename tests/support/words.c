@@ -20,7 +20,7 @@ bool test_words_split(struct test_words *words, const char *line)
         return false;
     }
     strcpy(words->text, line);
-    for (char *at = words->text; *(at += strspn(at, " \t\r\n")); ) {
+    for (char *at = words->text; *(at += strspn(at, " \t\r\n"));) {
         if (words->count == TEST_WORDS_MAX) {
             test_words_fail(words, at, "is one word too many");
             return false;
