@@ -49,7 +49,7 @@
     HEED_U(row0) HEED_U(rows) HEED_U(key0) HEED_U(keys) \
     HEED_U(batch0) HEED_U(head0) \
     HEED_U(key_chunk) /* keys of one split */ \
-    HEED_U(row_total) /* rows of lse: from one split to the next in partial results */ \
+    HEED_U(row_total) /* rows of partial results: from one split to the next */ \
     HEED_F(scale) HEED_F(softcap) \
     HEED_I(window_left) HEED_I(window_right)
 

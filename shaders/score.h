@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ * Scalar arithmetic of scores, the same text in GLSL and in OpenCL C. */
+#ifndef HEED_SCORE_H
+#define HEED_SCORE_H
+
+#ifdef VULKAN
+#define HEED_BITS(x) floatBitsToUint(x)
+#define HEED_FLOAT(x) uintBitsToFloat(x)
+#define HEED_UINT uint
+#else
+#define HEED_BITS(x) as_uint(x)
+#define HEED_FLOAT(x) as_float(x)
+#define HEED_UINT uint
+#endif
+
+/* A pair that is ruled out, and the least that an attended pair can be: finite, because compilers may assume that there
+ * are no infinities, and far enough apart that no arithmetic turns one into the other. */
+#define HEED_RULED_OUT (-3.402823466e38f)
+#define HEED_LOWEST (-3.3e38f)
+#define HEED_IS_RULED_OUT(t) ((t) < -3.35e38f)
+
+/* Tested in the bits: isnan() may be folded away where the compiler assumes there are none. */
+bool heed_is_nan(float x)
+{
+    return (HEED_BITS(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+bool heed_is_minus_inf(float x)
+{
+    return HEED_BITS(x) == 0xff800000u;
+}
+
+/* Drivers make tanh of two exponentials, which cancels near 0 and overflows far away. Polynomial: Cephes tanhf. */
+float heed_tanh(float x)
+{
+    float a = abs(x);
+    if (a < 0.625f) {
+        float z = x * x;
+        float p = fma(fma(fma(fma(-5.70498872745e-3f, z, 2.06390887954e-2f), z, -5.37397155531e-2f), z,
+                          1.33314422036e-1f), z, -3.33332819422e-1f);
+        return fma(p * z, x, x);
+    }
+    if (a > 10.0f)
+        return x > 0.0f ? 1.0f : -1.0f;
+    float r = 1.0f - 2.0f / (exp(2.0f * a) + 1.0f);
+    return heed_is_nan(x) ? x : x > 0.0f ? r : -r;
+}
+
+float heed_softcap(float s, float cap)
+{
+    return cap * heed_tanh(s / cap);
+}
+
+/* distance^exponent from the squared distance, exponent > 0. pow() is exp2(y log2(x)), whose error grows with the
+ * result's logarithm; here the whole part of it is kept exact. */
+float heed_distance_power(float squared, float exponent)
+{
+    if (!(squared > 0.0f))
+        return squared; /* 0, or NaN */
+    if (exponent == 2.0f)
+        return squared;
+    if (exponent == 1.0f)
+        return sqrt(squared);
+    float k = 0.5f * exponent;
+    int e = int(HEED_BITS(squared) >> 23) - 127;
+    float m = HEED_FLOAT((HEED_BITS(squared) & 0x7fffffu) | 0x3f800000u);
+    if (m > 1.41421356f) {
+        m *= 0.5f;
+        e += 1;
+    }
+    float k_high = HEED_FLOAT(HEED_BITS(k) & 0xfffff000u);
+    float whole = k_high * float(e);
+    float base = floor(whole + 0.5f);
+    float rest = (whole - base) + fma(k - k_high, float(e), k * log2(m));
+    return exp2(rest) * exp2(clamp(base, -126.0f, 127.0f));
+}
+
+#endif
