@@ -84,18 +84,25 @@ enum heed_status heed_plan_select(heed_plan *plan, const char *name)
     }
     uint32_t count;
     const struct heed_candidate *list = heed_plan_candidates(plan, &count);
+    const struct heed_candidate *chosen = NULL, *fallback = NULL;
     bool known = false;
     char why[256] = "no kernel was built";
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && !chosen; i++) {
         if (name && strcmp(name, list[i].name) != 0)
             continue;
         known = true;
-        if (!list[i].accepts(&list[i], plan, why, sizeof why)) {
+        if (!list[i].accepts(&list[i], plan, why, sizeof why))
             heed_log(context, HEED_LOG_DEBUG, "%s: %s refuses: %s", op, list[i].name, why);
-            continue;
-        }
-        snprintf(plan->kernel, sizeof plan->kernel, "%s", list[i].name);
-        return list[i].lower(&list[i], plan);
+        else if (name || !list[i].prefers || list[i].prefers(&list[i], plan))
+            chosen = &list[i];
+        else if (!fallback)
+            fallback = &list[i];
+    }
+    if (!chosen)
+        chosen = fallback;
+    if (chosen) {
+        snprintf(plan->kernel, sizeof plan->kernel, "%s", chosen->name);
+        return chosen->lower(chosen, plan);
     }
     if (name && !known)
         return fail_name(plan, name, list, count);

@@ -76,6 +76,9 @@ struct heed_candidate {
     /* Adds steps and scratch. HEED_ERR_HOST_MEMORY, or HEED_ERR_UNSUPPORTED with the reason logged. */
     enum heed_status (*lower)(const struct heed_candidate *self, heed_plan *plan);
     const void *tile; /* constants of this row, owned by the op's file */
+    /* Is this what the row is for? The first that accepts and prefers is taken, else the first that accepts.
+     * NULL: always. */
+    bool (*prefers)(const struct heed_candidate *self, const heed_plan *plan);
 };
 /* The list for the plan's op: lower_attention.c, lower_deform.c. */
 const struct heed_candidate *heed_attention_candidates(enum heed_op op, uint32_t *count);
