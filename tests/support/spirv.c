@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * A reader of the few SPIR-V instructions that describe a compute shader's interface. */
-#include "support/spirv.h"
+#include "spirv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

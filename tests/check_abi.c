@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT
+ * Host and shaders agree: every member of a push block has the offset and the type that the C struct has, bindings and
+ * specialisation constants have the numbers of abi.h.  check_abi FILE.spv... */
+#include "abi.h"
+#include "spirv.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The same lists of members once more, now as rows of a table. */
+struct member {
+    const char *name;
+    size_t offset;
+    uint32_t elements;
+    char type;
+};
+#undef HEED_U
+#undef HEED_I
+#undef HEED_F
+#undef HEED_U_ARRAY
+#define HEED_U(name) {#name, offsetof(struct PUSH, name), 1, 'u'},
+#define HEED_I(name) {#name, offsetof(struct PUSH, name), 1, 'i'},
+#define HEED_F(name) {#name, offsetof(struct PUSH, name), 1, 'f'},
+#define HEED_U_ARRAY(name, n) {#name, offsetof(struct PUSH, name), n, 'u'},
+
+#define PUSH heed_attn_push
+static const struct member attn_members[] = {HEED_ATTN_PUSH{0}};
+#undef PUSH
+#define PUSH heed_pack_push
+static const struct member pack_members[] = {HEED_PACK_PUSH{0}};
+#undef PUSH
+#define PUSH heed_deform_push
+static const struct member deform_members[] = {HEED_DEFORM_PUSH{0}};
+#undef PUSH
+
+struct number {
+    const char *name;
+    uint32_t number;
+};
+
+/* Constants, as the shaders call them. */
+#define SPEC(name) {#name, HEED_SPEC_##name}
+static const struct number attn_specs[] = {
+    SPEC(BR),
+    SPEC(BC),
+    SPEC(DIM_QK),
+    SPEC(DIM_V),
+    SPEC(FLAGS),
+    SPEC(DTYPES),
+    {"HEED_VECTOR", HEED_SPEC_VECTOR},
+    SPEC(Q_SHARED),
+    SPEC(DIM_V_SLICE),
+    SPEC(POS_DIMS),
+    {0},
+};
+#undef SPEC
+#define SPEC(name) {#name, HEED_DEFORM_SPEC_##name}
+static const struct number deform_specs[] = {SPEC(DIM), SPEC(BLOCK), SPEC(FLAGS), SPEC(DTYPES), SPEC(VECTOR), {0}};
+static const struct number no_specs[] = {{0}};
+
+/* Blocks, as the shaders call them, in small letters and without "_block..." behind. */
+static const struct number attn_bindings[] = {
+    {"q", HEED_ATTN_Q},
+    {"k", HEED_ATTN_K},
+    {"v", HEED_ATTN_V},
+    {"o", HEED_ATTN_O},
+    {"mask", HEED_ATTN_MASK},
+    {"side", HEED_ATTN_SIDE},
+    {"lse", HEED_ATTN_LSE},
+    {"entropy", HEED_ATTN_ENTROPY},
+    {0},
+};
+static const struct number pack_bindings[] = {{"src", HEED_PACK_SRC}, {"dst", HEED_PACK_DST}, {0}};
+static const struct number deform_bindings[] = {
+    {"value", HEED_DEFORM_VALUE},
+    {"o", HEED_DEFORM_O},
+    {"coords", HEED_DEFORM_COORDS},
+    {"weights", HEED_DEFORM_WEIGHTS},
+    {"reference", HEED_DEFORM_REFERENCE},
+    {"table", HEED_DEFORM_TABLE},
+    {0},
+};
+/* What takes the place of a tensor in the kernels around the matrix of weights. */
+static const struct number no_bindings[] = {{0}};
+static const struct number scores_bindings[] = {{"scores", HEED_ATTN_O}, {0}};
+static const struct number softmax_bindings[] = {{"scores", HEED_ATTN_Q}, {"weights", HEED_ATTN_O}, {0}};
+static const struct number aggregate_bindings[] = {{"weights", HEED_ATTN_Q}, {0}};
+static const struct number merge_bindings[] = {{"part", HEED_ATTN_Q}, {"sums", HEED_ATTN_K}, {0}};
+
+static const struct family {
+    const char *prefix; /* of the kernel's name; the first that fits */
+    const struct member *members;
+    const struct number *specs, *bindings, *own_bindings;
+} families[] = {
+    {"attn_scores", attn_members, attn_specs, attn_bindings, scores_bindings},
+    {"attn_softmax", attn_members, attn_specs, attn_bindings, softmax_bindings},
+    {"attn_aggregate", attn_members, attn_specs, attn_bindings, aggregate_bindings},
+    {"attn_merge", attn_members, attn_specs, attn_bindings, merge_bindings},
+    {"attn_fused", attn_members, attn_specs, attn_bindings, no_bindings},
+    {"pack", pack_members, no_specs, pack_bindings, no_bindings},
+    {"deform", deform_members, deform_specs, deform_bindings, no_bindings},
+};
+
+static int failures;
+
+#define FAIL(...) (printf(__VA_ARGS__), putchar('\n'), failures++)
+
+static void check_members(const struct spirv_module *m, const struct member *expected)
+{
+    uint32_t i = 0;
+    for (; expected[i].name; i++) {
+        const struct member *e = &expected[i];
+        const struct spirv_member *s = &m->members[i];
+        if (i >= m->member_count)
+            FAIL("%s: push.%s is not in the module", m->name, e->name);
+        else if (strcmp(s->name, e->name) != 0 || s->offset != e->offset || s->type != e->type ||
+                 s->elements != e->elements || (s->elements > 1 && s->stride != 4))
+            FAIL("%s: push.%s: shader %s %c[%u] at %u, host %c[%u] at %zu", m->name, e->name, s->name, s->type,
+                 s->elements, s->offset, e->type, e->elements, e->offset);
+    }
+    if (m->member_count > i)
+        FAIL("%s: the push block has %u members, the host's %u", m->name, m->member_count, i);
+}
+
+static bool same_name(const char *shader, const char *host)
+{
+    size_t length = strlen(host);
+    for (size_t i = 0; i < length; i++) {
+        if (tolower((unsigned char)shader[i]) != host[i])
+            return false;
+    }
+    return shader[length] == 0 || strncmp(shader + length, "_block", 6) == 0;
+}
+
+static const struct number *find_block(const char *shader, const struct number *list)
+{
+    while (list->name && !same_name(shader, list->name))
+        list++;
+    return list->name ? list : NULL;
+}
+
+static void check_bindings(const struct spirv_module *m, const struct family *family)
+{
+    for (uint32_t i = 0; i < m->binding_count; i++) {
+        const struct spirv_binding *b = &m->bindings[i];
+        const struct number *e = find_block(b->name, family->own_bindings);
+        if (!e)
+            e = find_block(b->name, family->bindings);
+        if (!e)
+            FAIL("%s: block %s is not a binding of abi.h", m->name, b->name);
+        else if (b->set != 0 || b->binding != e->number)
+            FAIL("%s: block %s: shader set %u binding %u, host set 0 binding %u", m->name, b->name, b->set, b->binding,
+                 e->number);
+    }
+    if (m->binding_count == 0)
+        FAIL("%s: no binding", m->name);
+}
+
+static void check_specs(const struct spirv_module *m, const struct number *expected)
+{
+    bool sized = false;
+    for (uint32_t i = 0; i < m->spec_count; i++) {
+        const struct spirv_spec *s = &m->specs[i];
+        if (s->id == HEED_SPEC_GROUP) { /* local_size_x_id, and any constant that repeats it */
+            sized = true;
+            continue;
+        }
+        const struct number *e = expected;
+        while (e->name && strcmp(e->name, s->name) != 0)
+            e++;
+        if (!e->name || e->number != s->id)
+            FAIL("%s: constant %s has id %u; abi.h %s", m->name, s->name, s->id,
+                 e->name ? "gives it another" : "has none of that name");
+    }
+    if (!sized)
+        FAIL("%s: the work-group size is not specialisation constant %d", m->name, HEED_SPEC_GROUP);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "usage: check_abi FILE.spv...\n");
+        return 2;
+    }
+    for (int i = 1; i < argc; i++) {
+        static struct spirv_module module;
+        if (!spirv_read(argv[i], &module))
+            return 1;
+        const struct family *family = NULL;
+        for (size_t f = 0; !family && f < sizeof families / sizeof *families; f++) {
+            if (strncmp(module.name, families[f].prefix, strlen(families[f].prefix)) == 0)
+                family = &families[f];
+        }
+        if (!family) {
+            FAIL("%s: no push block of abi.h is known for it", module.name);
+            continue;
+        }
+        int before = failures;
+        check_members(&module, family->members);
+        check_bindings(&module, family);
+        check_specs(&module, family->specs);
+        printf("%s  %s: %u members, %u blocks, %u constants\n", failures == before ? "ok    " : "FAILED", module.name,
+               module.member_count, module.binding_count, module.spec_count);
+    }
+    return failures > 0;
+}
