@@ -182,6 +182,7 @@ static void parse(struct test_case *test, struct test_words *words)
 static enum heed_status init(heed_context *context, struct test_case *test)
 {
     test->args = &test->problem.attention.args;
+    test->problem_op = test->desc.attention.op;
     return heed_attention_problem_init(context, &test->desc.attention, &test->problem.attention);
 }
 

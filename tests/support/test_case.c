@@ -81,6 +81,7 @@ bool test_case_init(heed_context *context, struct test_case *test, const char *l
         return fail(test, "the first word is no op");
     test->quick = test_words_has(&words, "quick");
     test->split = test_words_has(&words, "split");
+    test->chain = test_words_has(&words, "chain");
     test->in_place = test_words_has(&words, "in_place");
     test->op->parse(test, &words);
     if (!test_words_done(&words))

@@ -44,9 +44,11 @@ struct test_case {
         struct heed_deform_problem deform;
     } problem;
     const struct heed_args *args; /* those of the problem */
+    enum heed_op problem_op;      /* set by the op's init, as args is */
     struct attention_inputs inputs;
     bool quick;    /* word "quick": belongs to the short run */
     bool split;    /* word "split": also runs on a device whose limits make the plan split the work */
+    bool chain;    /* word "chain": also as three plans, scores, softmax, aggregate */
     bool in_place; /* word "in_place": HEED_OP_SOFTMAX with weights over scores */
     struct test_tensor tensor[HEED_ARG_COUNT];
 };
@@ -55,7 +57,7 @@ struct test_op {
     const char *word; /* first on the line; the second is the case's name */
     /* Words -> desc. */
     void (*parse)(struct test_case *test, struct test_words *words);
-    /* desc -> problem (and test->args). */
+    /* desc -> problem, test->args, test->problem_op. */
     enum heed_status (*init)(heed_context *context, struct test_case *test);
     /* Random inputs; tensors are allocated and filled with the bytes 0xff (NaN in every float type) before. */
     void (*fill)(struct test_case *test);
