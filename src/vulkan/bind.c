@@ -45,7 +45,7 @@ static enum heed_status write_set(const heed_plan *plan, const struct heed_step 
         filled++;
     for (uint32_t i = 0; i < step->binding_count; i++) {
         const struct heed_step_binding *b = &step->bindings[step->bindings[i].bytes > 0 ? i : filled];
-        uint32_t residual;
+        uint32_t residual = 0;
         enum heed_status status = place(plan, b, ranges, &infos[i], &residual);
         if (status)
             return status;

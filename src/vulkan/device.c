@@ -268,7 +268,7 @@ static enum heed_status instance_open(heed_context *context, PFN_vkGetInstancePr
     }
     instance->api_version =
         version < VK_API_VERSION_1_3 ? VK_MAKE_API_VERSION(0, 1, VK_API_VERSION_MINOR(version), 0) : VK_API_VERSION_1_3;
-    bool portability;
+    bool portability = false;
     enum heed_status status = has_portability(context, vk, &portability);
     if (status)
         return status;
