@@ -26,6 +26,7 @@ const bool BOXES = (FLAGS & HEED_DEFORM_BOXES) != 0u;
 const bool REFERENCE_PER_LEVEL = (FLAGS & HEED_DEFORM_REFERENCE_PER_LEVEL) != 0u;
 const bool LEVEL_TABLE = (FLAGS & HEED_DEFORM_LEVEL_TABLE) != 0u;
 const uint AXES = VOLUME ? 3u : 2u;
+const uint NEIGHBOURS = NEAREST ? 1u : VOLUME ? 8u : 4u;
 const uint BLOCKS = (DIM + BLOCK - 1u) / BLOCK;
 
 layout(push_constant) uniform Push {
@@ -83,34 +84,36 @@ void neighbours(float location, float n, out uvec2 at, out vec2 weight)
 
 vec4 total0 = vec4(0.0), total1 = vec4(0.0);
 
+// Channels of this block's half: 4, but less at the end of an odd DIM; none in a half that is beyond it.
+uint channels(uint first, uint half_)
+{
+    return DIM % BLOCK == 0u ? 4u : DIM % 4u == 0u ? (first + 4u * half_ < DIM ? 4u : 0u)
+                                                   : uint(clamp(int(DIM) - int(first + 4u * half_), 0, 4));
+}
+
 // Adds channels first .. first + BLOCK - 1 of the row at i to the totals. What has weight zero is nothing, also where it
 // is NaN or infinite.
 void add_row(float weight, float share, uint i, uint first)
 {
     weight = share == 0.0 ? 0.0 : weight * share;
-    vec4 v0, v1 = vec4(0.0);
+    bvec4 used = bvec4(weight != 0.0);
     if (BLOCK == 8u && VALUE_VECTOR == 8u) {
         uvec4 w = value_w4[i >> 3];
-        v0 = vec4(heed_unpack16(VALUE_DT, w.x), heed_unpack16(VALUE_DT, w.y));
-        v1 = vec4(heed_unpack16(VALUE_DT, w.z), heed_unpack16(VALUE_DT, w.w));
-    } else {
-        v0 = value_load4n(VALUE_DT, i, DIM % 4u == 0u ? 4u : min(DIM - first, 4u));
-        if (BLOCK == 8u && (DIM % 8u == 0u || first + 4u < DIM))
-            v1 = value_load4n(VALUE_DT, i + 4u, DIM % 4u == 0u ? 4u : min(DIM - first - 4u, 4u));
-    }
-    bvec4 used = bvec4(weight != 0.0);
-    total0 = fma(vec4(weight), mix(vec4(0.0), v0, used), total0);
-    if (BLOCK == 8u)
+        vec4 v0 = vec4(heed_unpack16(VALUE_DT, w.x), heed_unpack16(VALUE_DT, w.y));
+        vec4 v1 = vec4(heed_unpack16(VALUE_DT, w.z), heed_unpack16(VALUE_DT, w.w));
+        total0 = fma(vec4(weight), mix(vec4(0.0), v0, used), total0);
         total1 = fma(vec4(weight), mix(vec4(0.0), v1, used), total1);
-}
-
-void add_plane(float weight, vec2 share0, vec2 share1, uint line0, uint line1, uvec2 x, uint first)
-{
-    add_row(weight, share0.x, line0 + x.x, first);
-    if (!NEAREST) {
-        add_row(weight, share0.y, line0 + x.y, first);
-        add_row(weight, share1.x, line1 + x.x, first);
-        add_row(weight, share1.y, line1 + x.y, first);
+        return;
+    }
+    [[unroll]] for (uint half_ = 0u; half_ < BLOCK / 4u; half_++) {
+        uint n = channels(first, half_);
+        if (n == 0u)
+            continue;
+        vec4 v = mix(vec4(0.0), value_load4n(VALUE_DT, i + 4u * half_, n), used);
+        if (half_ == 0u)
+            total0 = fma(vec4(weight), v, total0);
+        else
+            total1 = fma(vec4(weight), v, total1);
     }
 }
 
@@ -175,11 +178,11 @@ void main()
             x *= push.value_stride_row;
             y *= width * push.value_stride_row;
             z *= width * height * push.value_stride_row;
-            add_plane(weight, wx * (wy.x * wz.x), wx * (wy.y * wz.x), level_at + z.x + y.x, level_at + z.x + y.y, x,
-                      first);
-            if (VOLUME && !NEAREST)
-                add_plane(weight, wx * (wy.x * wz.y), wx * (wy.y * wz.y), level_at + z.y + y.x, level_at + z.y + y.y, x,
-                          first);
+            [[unroll]] for (uint k = 0u; k < NEIGHBOURS; k++) {
+                bool right = (k & 1u) != 0u, down = (k & 2u) != 0u, deep = (k & 4u) != 0u;
+                float share = (right ? wx.y : wx.x) * (down ? wy.y : wy.x) * (deep ? wz.y : wz.x);
+                add_row(weight, share, level_at + (right ? x.y : x.x) + (down ? y.y : y.x) + (deep ? z.y : z.x), first);
+            }
         }
     }
 
@@ -190,7 +193,9 @@ void main()
     }
     uint o_at = HEED_RESIDUAL(push, HEED_DEFORM_O) + batch * push.o_stride_batch + query * push.o_stride_row +
                 head * push.o_stride_head + first;
-    o_store4n(O_DT, o_at, total0, DIM % 4u == 0u ? 4u : min(DIM - first, 4u));
-    if (BLOCK == 8u && (DIM % 8u == 0u || first + 4u < DIM))
-        o_store4n(O_DT, o_at + 4u, total1, DIM % 4u == 0u ? 4u : min(DIM - first - 4u, 4u));
+    [[unroll]] for (uint half_ = 0u; half_ < BLOCK / 4u; half_++) {
+        uint n = channels(first, half_);
+        if (n > 0u)
+            o_store4n(O_DT, o_at + 4u * half_, half_ == 0u ? total0 : total1, n);
+    }
 }

@@ -18,19 +18,13 @@ uint heed_f16_bits(float x)
     uint u = floatBitsToUint(x);
     uint sign = (u >> 16) & 0x8000u;
     u &= 0x7fffffffu;
-    if (u >= 0x47800000u) // 65536 and above, infinity, NaN
-        return sign | (u > 0x7f800000u ? 0x7e00u : 0x7c00u);
-    if (u < 0x38800000u) { // below 2^-14: denormal, in units of 2^-24
-        if (u < 0x33000000u)
-            return sign;
-        uint shift = 126u - (u >> 23);
-        uint mantissa = (u & 0x7fffffu) | 0x800000u;
-        uint kept = mantissa >> shift;
-        uint rest = mantissa & ((1u << shift) - 1u);
-        uint half_ = 1u << (shift - 1u);
-        return sign | (kept + uint(rest > half_ || (rest == half_ && (kept & 1u) != 0u)));
-    }
-    return sign | ((u - 0x38000000u + 0xfffu + ((u >> 13) & 1u)) >> 13);
+    uint normal = (u - 0x38000000u + 0xfffu + ((u >> 13) & 1u)) >> 13;
+    uint shift = min(126u - (u >> 23), 31u); // below 2^-14: denormal, in units of 2^-24
+    uint mantissa = (u & 0x7fffffu) | 0x800000u;
+    uint kept = mantissa >> shift, rest = mantissa & ((1u << shift) - 1u), tie = 1u << (shift - 1u);
+    uint denormal = kept + uint(rest > tie || (rest == tie && (kept & 1u) != 0u));
+    uint large = u > 0x7f800000u ? 0x7e00u : 0x7c00u; // 65536 and above, infinity, NaN
+    return sign | (u >= 0x47800000u ? large : u < 0x38800000u ? denormal : normal);
 }
 
 uint heed_bf16_bits(float x)
@@ -57,15 +51,15 @@ vec2 heed_unpack16(uint dt, uint word)
     layout(set = 0, binding = b) qualifier buffer name##_block2 { uvec2 name##_w2[]; }; \
     layout(set = 0, binding = b) qualifier buffer name##_block4 { uvec4 name##_w4[]; };
 
+// Beyond n the last of the n elements is loaded again: no branch, and nothing outside the tensor is touched.
 #define HEED_TENSOR_LOADS(name) \
     float name##_load(uint dt, uint i) \
     { \
         if (dt == HEED_DT_F32) \
             return uintBitsToFloat(name##_w[i]); \
-        vec2 pair = heed_unpack16(dt, name##_w[i >> 1]); \
-        return (i & 1u) == 0u ? pair.x : pair.y; \
+        return heed_unpack16(dt, name##_w[i >> 1] >> 16u * (i & 1u)).x; \
     } \
-    vec4 name##_load4(uint dt, uint i) \
+    vec4 name##_load4n(uint dt, uint i, uint n) \
     { \
         if (HEED_VECTOR) { \
             if (dt == HEED_DT_F32) \
@@ -73,70 +67,61 @@ vec2 heed_unpack16(uint dt, uint word)
             uvec2 w = name##_w2[i >> 2]; \
             return vec4(heed_unpack16(dt, w.x), heed_unpack16(dt, w.y)); \
         } \
-        return vec4(name##_load(dt, i), name##_load(dt, i + 1u), name##_load(dt, i + 2u), name##_load(dt, i + 3u)); \
+        uvec4 e = i + min(uvec4(0u, 1u, 2u, 3u), uvec4(n - 1u)); \
+        uvec4 at = dt == HEED_DT_F32 ? e : e >> 1; \
+        uvec4 w = uvec4(name##_w[at.x], name##_w[at.y], name##_w[at.z], name##_w[at.w]); \
+        if (dt == HEED_DT_F32) \
+            return uintBitsToFloat(w); \
+        w = w >> 16u * (e & 1u) & 0xffffu; \
+        return vec4(heed_unpack16(dt, w.x | w.y << 16), heed_unpack16(dt, w.z | w.w << 16)); \
     } \
-    vec4 name##_load4n(uint dt, uint i, uint n) \
+    vec4 name##_load4(uint dt, uint i) \
     { \
-        if (HEED_VECTOR || n >= 4u) \
-            return name##_load4(dt, i); \
-        vec4 r = vec4(0.0); \
-        r.x = name##_load(dt, i); \
-        if (n > 1u) \
-            r.y = name##_load(dt, i + 1u); \
-        if (n > 2u) \
-            r.z = name##_load(dt, i + 2u); \
-        return r; \
+        return name##_load4n(dt, i, 4u); \
     }
 
 // A word shared with a neighbour is changed by two atomics that touch only the own half: other invocations may write
 // the other half at the same time, or it may not be ours at all.
 #define HEED_TENSOR_STORES(name) \
-    void name##_store_half(uint dt, uint i, float v) \
+    void name##_store_half(uint i, uint bits) \
     { \
-        bool low = (i & 1u) == 0u; \
-        atomicAnd(name##_w[i >> 1], low ? 0xffff0000u : 0xffffu); \
-        atomicOr(name##_w[i >> 1], low ? heed_bits16(dt, v) : heed_bits16(dt, v) << 16); \
-    } \
-    void name##_store_pair(uint dt, uint i, float a, float b) \
-    { \
-        if ((i & 1u) == 0u) { \
-            name##_w[i >> 1] = heed_bits16(dt, a) | heed_bits16(dt, b) << 16; \
-        } else { \
-            name##_store_half(dt, i, a); \
-            name##_store_half(dt, i + 1u, b); \
-        } \
+        uint shift = 16u * (i & 1u); \
+        atomicAnd(name##_w[i >> 1], 0xffff0000u >> shift); \
+        atomicOr(name##_w[i >> 1], bits << shift); \
     } \
     void name##_store4n(uint dt, uint i, vec4 v, uint n) \
     { \
+        uvec4 u = floatBitsToUint(v); \
         if (dt == HEED_DT_F32) { \
             if (HEED_VECTOR) { \
-                name##_w4[i >> 2] = floatBitsToUint(v); \
+                name##_w4[i >> 2] = u; \
                 return; \
             } \
-            name##_w[i] = floatBitsToUint(v.x); \
+            name##_w[i] = u.x; \
             if (n > 1u) \
-                name##_w[i + 1u] = floatBitsToUint(v.y); \
+                name##_w[i + 1u] = u.y; \
             if (n > 2u) \
-                name##_w[i + 2u] = floatBitsToUint(v.z); \
+                name##_w[i + 2u] = u.z; \
             if (n > 3u) \
-                name##_w[i + 3u] = floatBitsToUint(v.w); \
-        } else if (HEED_VECTOR) { \
-            name##_w2[i >> 2] = uvec2(heed_bits16(dt, v.x) | heed_bits16(dt, v.y) << 16, \
-                                      heed_bits16(dt, v.z) | heed_bits16(dt, v.w) << 16); \
-        } else if (n >= 4u && (i & 1u) == 1u) { \
-            name##_store_half(dt, i, v.x); \
-            name##_store_pair(dt, i + 1u, v.y, v.z); \
-            name##_store_half(dt, i + 3u, v.w); \
-        } else { \
-            if (n > 1u) \
-                name##_store_pair(dt, i, v.x, v.y); \
-            else \
-                name##_store_half(dt, i, v.x); \
-            if (n > 3u) \
-                name##_store_pair(dt, i + 2u, v.z, v.w); \
-            else if (n > 2u) \
-                name##_store_half(dt, i + 2u, v.z); \
+                name##_w[i + 3u] = u.w; \
+            return; \
         } \
+        u = uvec4(heed_bits16(dt, v.x), heed_bits16(dt, v.y), heed_bits16(dt, v.z), heed_bits16(dt, v.w)); \
+        if (HEED_VECTOR) { \
+            name##_w2[i >> 2] = u.xz | u.yw << 16; \
+            return; \
+        } \
+        if ((i & 1u) != 0u) { \
+            name##_store_half(i++, u.x); \
+            u = u.yzwx; \
+            n--; \
+        } \
+        if (n > 1u) \
+            name##_w[i >> 1] = u.x | u.y << 16; \
+        if (n > 3u) \
+            name##_w[(i >> 1) + 1u] = u.z | u.w << 16; \
+        if ((n & 1u) != 0u) \
+            name##_store_half(i + n - 1u, n > 1u ? u.z : u.x); \
     }
 
 #define HEED_TENSOR_IN(name, b) HEED_TENSOR_BLOCKS(readonly, name, b) HEED_TENSOR_LOADS(name)
