@@ -10,7 +10,7 @@ struct job {
     VkCommandPool pool; /* its own, so that nothing is shared between threads */
     VkCommandBuffer commands;
     VkFence fence;
-    bool submitted;
+    bool submitted; /* and not known to be done */
 };
 
 struct heed_vk_fence {
@@ -98,7 +98,8 @@ static void job_destroy(struct heed_vk_device *device, struct job *job)
     const struct heed_vk_functions *vk = &device->vk;
     /* Also after a wait that failed for want of memory: the device may still be at work. */
     if (job->submitted)
-        vk->WaitForFences(device->device, 1, &job->fence, VK_TRUE, UINT64_MAX);
+        heed_vk_check(device, vk->WaitForFences(device->device, 1, &job->fence, VK_TRUE, UINT64_MAX),
+                      "vkWaitForFences");
     if (job->pool)
         vk->DestroyCommandPool(device->device, job->pool, NULL);
     if (job->fence)
@@ -115,9 +116,11 @@ enum heed_status heed_vk_submit_wait(struct heed_vk_device *device, heed_vk_reco
     }
     if (!status)
         status = job_submit(device, &job);
-    if (!status)
+    if (!status) {
         status = heed_vk_check(device, device->vk.WaitForFences(device->device, 1, &job.fence, VK_TRUE, UINT64_MAX),
                                "vkWaitForFences");
+        job.submitted = status != HEED_OK;
+    }
     job_destroy(device, &job);
     return status;
 }
