@@ -43,9 +43,6 @@ static enum heed_status check_fields(heed_context *context, const struct heed_de
         return FAIL("offset_scale %g is set, but only boxes have a size to scale", (double)d->offset_scale);
     if (d->offset_alignment & (d->offset_alignment - 1))
         return FAIL("offset_alignment %u is not a power of two", d->offset_alignment);
-    if (d->offset_alignment != 0 && d->offset_alignment < heed_dtype_size(HEED_F32))
-        return FAIL("offset_alignment %u is less than the %zu bytes of an element of locations or offsets",
-                    d->offset_alignment, heed_dtype_size(HEED_F32));
     return HEED_OK;
 }
 

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT
+ * Deformable attention as steps: which kernels there are, and how a problem is cut so that no step breaks a limit of
+ * the device. */
+#include "plan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { GROUP = 64 };
+
+struct tile {
+    uint32_t block; /* channels of one invocation */
+};
+
+/* What one step does: some batches, heads and queries. Only whole runs of queries have more than one batch, so that a
+ * (batch, query) pair numbers the rows of packed tensors. */
+struct part {
+    uint32_t batch0, batches, head0, heads, query0, queries;
+};
+
+/* How a tensor lies, in elements; `dim` adjacent ones for each batch, row and head. */
+struct tensor {
+    enum heed_arg_id arg;
+    enum heed_dtype dtype;
+    uint64_t stride_batch, stride_row, stride_head, dim;
+    uint32_t rows; /* 0: a row for each query, cut with them */
+};
+
+struct lowering {
+    heed_plan *plan;
+    const struct heed_deform_problem *p;
+    const struct heed_limits *limits;
+    uint32_t block;
+    uint32_t group;
+    uint64_t most_items;                      /* of one step; counted in 32 bits */
+    struct tensor tensors[HEED_DEFORM_TABLE]; /* by binding; without the table */
+    uint32_t flags, value_vector, o_vector;
+    uint64_t table; /* in scratch */
+};
+
+enum { TABLE_BYTES = 4 * HEED_DEFORM_LEVEL_WORDS * HEED_MAX_LEVELS };
+
+static uint64_t part_bytes(const struct tensor *t, const struct part *part, uint64_t *begin)
+{
+    uint64_t rows = t->rows ? t->rows : part->queries, row0 = t->rows ? 0 : part->query0;
+    const uint64_t length[] = {part->batches, rows, t->stride_head ? part->heads : 1, t->dim};
+    const uint64_t stride[] = {t->stride_batch, t->stride_row, t->stride_head, 1};
+    uint64_t first = part->batch0 * t->stride_batch + row0 * t->stride_row + part->head0 * t->stride_head;
+    *begin = first * heed_dtype_size(t->dtype);
+    return heed_extent_bytes(t->dtype, 4, length, stride).value;
+}
+
+static bool tensor_fits(const struct lowering *l, const struct tensor *t, const struct part *part, uint64_t *bytes)
+{
+    uint64_t begin;
+    *bytes = part_bytes(t, part, &begin);
+    /* The binding may begin up to an alignment earlier, and end with its word. */
+    return *bytes + l->limits->min_offset_alignment + 3 <= l->limits->max_storage_range;
+}
+
+/* NULL, or the tensor of which the part reaches over more than a binding can. */
+static const struct tensor *too_large(const struct lowering *l, const struct part *part, uint64_t *bytes)
+{
+    for (uint32_t i = 0; i < HEED_DEFORM_TABLE; i++)
+        if (l->tensors[i].dim > 0 && !tensor_fits(l, &l->tensors[i], part, bytes))
+            return &l->tensors[i];
+    return NULL;
+}
+
+/* The most elements, up to `most`, that can be moved at once wherever a row of the tensor begins. */
+static uint32_t vector_width(const struct heed_deform_desc *d, const struct heed_view *view, uint32_t rows,
+                             uint32_t most)
+{
+    uint64_t size = heed_dtype_size(view->dtype);
+    for (uint32_t n = most; n > 1; n /= 2)
+        if (d->dim % n == 0 && d->offset_alignment % (n * size) == 0 && (d->heads == 1 || view->stride_head % n == 0) &&
+            (d->batch == 1 || view->stride_batch % n == 0) && (rows == 1 || view->stride_row % n == 0))
+            return n;
+    return 1;
+}
+
+static void prepare(struct lowering *l, const struct heed_candidate *self, const heed_plan *plan)
+{
+    const struct heed_deform_problem *p = &plan->problem.deform;
+    const struct heed_deform_desc *d = &p->desc;
+    const struct heed_limits *limits = &plan->device->info.limits;
+    *l = (struct lowering){.p = p, .limits = limits, .block = ((const struct tile *)self->tile)->block};
+    l->group = limits->max_group_size < GROUP ? limits->max_group_size : GROUP;
+    l->most_items = (uint64_t)limits->max_group_count * l->group;
+    if (l->most_items > UINT32_MAX / 2)
+        l->most_items = UINT32_MAX / 2;
+
+    bool offsets = d->input == HEED_DEFORM_OFFSETS;
+    uint64_t points = p->points, head = points * d->heads;
+    l->tensors[HEED_DEFORM_VALUE] = (struct tensor){
+        HEED_ARG_VALUE,       d->value.dtype, d->value.stride_batch, d->value.stride_row,
+        d->value.stride_head, d->dim,         d->len_value,
+    };
+    l->tensors[HEED_DEFORM_O] = (struct tensor){
+        HEED_ARG_O, d->o.dtype, d->o.stride_batch, d->o.stride_row, d->o.stride_head, d->dim, 0,
+    };
+    l->tensors[HEED_DEFORM_COORDS] = (struct tensor){
+        offsets ? HEED_ARG_OFFSETS : HEED_ARG_LOCATIONS,
+        HEED_F32,
+        head * d->axes * d->len_q,
+        head * d->axes,
+        points * d->axes,
+        points * d->axes,
+        0,
+    };
+    l->tensors[HEED_DEFORM_WEIGHTS] = (struct tensor){
+        offsets ? HEED_ARG_LOGITS : HEED_ARG_WEIGHTS, HEED_F32, head * d->len_q, head, points, points, 0,
+    };
+    uint64_t reference = (uint64_t)p->reference_levels * p->reference_width;
+    if (offsets)
+        l->tensors[HEED_DEFORM_REFERENCE] = (struct tensor){
+            HEED_ARG_REFERENCE, HEED_F32, reference * d->len_q, reference, 0, reference, 0,
+        };
+
+    l->flags = (d->axes == 3 ? HEED_DEFORM_3D : 0) |
+               (d->interpolation == HEED_INTERPOLATION_NEAREST ? HEED_DEFORM_NEAREST : 0) |
+               (d->padding == HEED_PADDING_BORDER ? HEED_DEFORM_BORDER : 0) |
+               (d->align_corners ? HEED_DEFORM_ALIGN_CORNERS : 0) | (offsets ? HEED_DEFORM_FROM_OFFSETS : 0) |
+               (d->reference_boxes ? HEED_DEFORM_BOXES : 0) |
+               (d->reference_per_level ? HEED_DEFORM_REFERENCE_PER_LEVEL : 0) |
+               (d->level_count > HEED_DEFORM_PUSH_LEVELS ? HEED_DEFORM_LEVEL_TABLE : 0);
+    l->value_vector = vector_width(d, &d->value, d->len_value, d->value.dtype == HEED_F32 ? 4 : 8);
+    l->o_vector = vector_width(d, &d->o, d->len_q, 4);
+    if (l->value_vector < 4)
+        l->value_vector = 1;
+    if (l->o_vector < 4)
+        l->o_vector = 1;
+}
+
+static uint64_t items(const struct lowering *l, const struct part *part)
+{
+    return (uint64_t)part->queries * part->heads * ((l->p->desc.dim + l->block - 1) / l->block);
+}
+
+static uint64_t part_flops(const struct lowering *l, const struct part *part)
+{
+    const struct heed_deform_desc *d = &l->p->desc;
+    return l->p->flops / d->batch / d->len_q / d->heads * part->batches * part->queries * part->heads;
+}
+
+static bool accepts(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    const struct heed_deform_desc *d = &plan->problem.deform.desc;
+    struct lowering l;
+    prepare(&l, self, plan);
+    if (l.block > 4 && d->dim <= l.block / 2) {
+        snprintf(why, why_size, "dim %u leaves half of its %u channels idle", d->dim, l.block);
+        return false;
+    }
+    if (l.limits->max_storage_buffers < HEED_DEFORM_BINDINGS) {
+        snprintf(why, why_size, "it binds %u storage buffers, and the device has %u", (unsigned)HEED_DEFORM_BINDINGS,
+                 l.limits->max_storage_buffers);
+        return false;
+    }
+    const struct part least = {0, 1, 0, 1, 0, 1};
+    uint64_t bytes;
+    const struct tensor *t = too_large(&l, &least, &bytes);
+    if (t) {
+        snprintf(why, why_size, "one head of one batch of \"%s\" spans %" PRIu64 " bytes, and a binding %" PRIu64,
+                 heed_arg_name(t->arg), bytes, l.limits->max_storage_range);
+        return false;
+    }
+    if (items(&l, &least) > l.most_items) {
+        snprintf(why, why_size, "dim %u of one head needs more than %u work groups", d->dim, l.limits->max_group_count);
+        return false;
+    }
+    return true;
+}
+
+static struct heed_step_binding bind_part(const struct tensor *t, const struct part *part)
+{
+    struct heed_step_binding binding = {.arg = t->arg, .element_bytes = (uint32_t)heed_dtype_size(t->dtype)};
+    if (t->dim > 0)
+        binding.bytes = part_bytes(t, part, &binding.offset);
+    return binding;
+}
+
+/* Of an axis that is not stepped along the stride may be anything, also more than 32 bits. */
+static uint32_t stride_of(uint64_t stride, uint32_t length)
+{
+    return length > 1 ? (uint32_t)stride : 0;
+}
+
+static void level_words(const struct heed_deform_desc *d, uint32_t words[HEED_DEFORM_LEVEL_WORDS * HEED_MAX_LEVELS])
+{
+    for (uint32_t i = 0; i < d->level_count; i++) {
+        const struct heed_level *level = &d->levels[i];
+        words[HEED_DEFORM_LEVEL_WORDS * i] = level->width | level->height << 16;
+        words[HEED_DEFORM_LEVEL_WORDS * i + 1] = level->depth | level->points << 16;
+        words[HEED_DEFORM_LEVEL_WORDS * i + 2] = (uint32_t)level->start;
+    }
+}
+
+/* The levels travel to scratch through the push blocks of as many steps as it takes. */
+static enum heed_status add_table(struct lowering *l)
+{
+    uint32_t words[HEED_DEFORM_LEVEL_WORDS * HEED_MAX_LEVELS];
+    uint32_t count = HEED_DEFORM_LEVEL_WORDS * l->p->desc.level_count;
+    level_words(&l->p->desc, words);
+    l->table = heed_plan_add_scratch(l->plan, TABLE_BYTES);
+    for (uint32_t first = 0; first < count; first += HEED_PACK_INLINE_WORDS) {
+        struct heed_step *step = heed_plan_add_step(l->plan);
+        if (!step)
+            return heed_fail_memory(l->plan->device->context);
+        uint32_t n = count - first < HEED_PACK_INLINE_WORDS ? count - first : HEED_PACK_INLINE_WORDS;
+        struct heed_pack_push push = {.inline_count = n};
+        memcpy(push.inline_words, words + first, n * sizeof *words);
+        memcpy(step->push, &push, sizeof push);
+        step->kernel = HEED_KERNEL_PACK;
+        step->barrier = first > 0;
+        step->spec_count = 1;
+        step->spec[HEED_SPEC_GROUP] = l->group;
+        step->groups[0] = step->groups[1] = step->groups[2] = 1;
+        step->push_words = sizeof push / 4;
+        step->binding_count = 2;
+        step->bindings[HEED_PACK_DST] =
+            (struct heed_step_binding){HEED_ARG_SCRATCH, 4, l->table + 4 * first, 4 * (uint64_t)n};
+        step->bindings[HEED_PACK_SRC] = step->bindings[HEED_PACK_DST];
+    }
+    return HEED_OK;
+}
+
+static enum heed_status add_part(struct lowering *l, const struct part *part)
+{
+    const struct heed_deform_desc *d = &l->p->desc;
+    bool first = l->plan->step_count == 0;
+    struct heed_step *step = heed_plan_add_step(l->plan);
+    if (!step)
+        return heed_fail_memory(l->plan->device->context);
+    step->kernel = HEED_KERNEL_DEFORM;
+    /* Parts may share words of o, and devices align the beginning of a binding back into the part before. */
+    step->barrier = !first;
+
+    struct heed_deform_push push = {
+        .queries = part->queries,
+        .heads = part->heads,
+        .heads_total = d->heads,
+        .counts = d->level_count | l->p->points << 16,
+        .value_stride_batch = stride_of(d->value.stride_batch, part->batches),
+        .value_stride_head = stride_of(d->value.stride_head, part->heads),
+        .value_stride_row = stride_of(d->value.stride_row, d->len_value),
+        .o_stride_batch = stride_of(d->o.stride_batch, part->batches),
+        .o_stride_head = stride_of(d->o.stride_head, part->heads),
+        .o_stride_row = stride_of(d->o.stride_row, part->queries),
+        .offset_scale = d->offset_scale,
+    };
+    if (!(l->flags & HEED_DEFORM_LEVEL_TABLE)) {
+        uint32_t words[HEED_DEFORM_LEVEL_WORDS * HEED_MAX_LEVELS] = {0};
+        level_words(d, words);
+        memcpy(push.levels, words, sizeof push.levels);
+    }
+    memcpy(step->push, &push, sizeof push);
+    step->push_words = sizeof push / 4;
+
+    step->spec_count = HEED_DEFORM_SPEC_COUNT;
+    step->spec[HEED_SPEC_GROUP] = l->group;
+    step->spec[HEED_DEFORM_SPEC_DIM] = d->dim;
+    step->spec[HEED_DEFORM_SPEC_BLOCK] = l->block;
+    step->spec[HEED_DEFORM_SPEC_FLAGS] = l->flags;
+    step->spec[HEED_DEFORM_SPEC_DTYPES] = (uint32_t)d->value.dtype | (uint32_t)d->o.dtype << 4;
+    step->spec[HEED_DEFORM_SPEC_VECTOR] = l->value_vector | l->o_vector << 4;
+
+    /* A binding without bytes is one that the kernel does not touch; the backend binds something. */
+    step->binding_count = HEED_DEFORM_BINDINGS;
+    for (uint32_t i = 0; i < HEED_DEFORM_TABLE; i++)
+        step->bindings[i] = bind_part(&l->tensors[i], part);
+    if (l->flags & HEED_DEFORM_LEVEL_TABLE)
+        step->bindings[HEED_DEFORM_TABLE] = (struct heed_step_binding){
+            HEED_ARG_SCRATCH, 4, l->table, 4 * HEED_DEFORM_LEVEL_WORDS * (uint64_t)d->level_count};
+    step->groups[0] = (uint32_t)((items(l, part) + l->group - 1) / l->group);
+    step->groups[1] = part->batches;
+    step->groups[2] = 1;
+    return HEED_OK;
+}
+
+/* Cuts a part in two until it fits: batches first, then queries, then heads. */
+static enum heed_status cut(struct lowering *l, const struct part *part)
+{
+    uint64_t bytes;
+    const struct tensor *t = too_large(l, part, &bytes);
+    /* Longer than the limit is only what cannot be cut. */
+    if (!t && part->batches <= l->limits->max_group_count && items(l, part) <= l->most_items &&
+        (part_flops(l, part) <= l->limits->max_dispatch_flops ||
+         (part->batches == 1 && part->queries == 1 && part->heads == 1)))
+        return add_part(l, part);
+    struct part a = *part, b = *part;
+    if (part->batches > 1) {
+        a.batches /= 2;
+        b.batch0 += a.batches;
+        b.batches -= a.batches;
+    } else if (part->queries > 1 && !(t && t->rows)) { /* fewer queries do not make value smaller */
+        a.queries /= 2;
+        b.query0 += a.queries;
+        b.queries -= a.queries;
+    } else {
+        a.heads /= 2;
+        b.head0 += a.heads;
+        b.heads -= a.heads;
+    }
+    enum heed_status status = cut(l, &a);
+    return status == HEED_OK ? cut(l, &b) : status;
+}
+
+static enum heed_status lower(const struct heed_candidate *self, heed_plan *plan)
+{
+    struct lowering l;
+    prepare(&l, self, plan);
+    l.plan = plan;
+    const struct heed_deform_desc *d = &l.p->desc;
+    if (d->batch == 0 || d->len_q == 0)
+        return HEED_OK;
+    if (l.flags & HEED_DEFORM_LEVEL_TABLE) {
+        enum heed_status status = add_table(&l);
+        if (status != HEED_OK)
+            return status;
+    }
+    const struct part whole = {0, d->batch, 0, d->heads, 0, d->len_q};
+    return cut(&l, &whole);
+}
+
+static const struct tile tile_8 = {8}, tile_4 = {4};
+
+static const struct heed_candidate candidates[] = {
+    {.name = "deform__plain_8", .accepts = accepts, .lower = lower, .tile = &tile_8},
+    {.name = "deform__plain_4", .accepts = accepts, .lower = lower, .tile = &tile_4},
+};
+
+const struct heed_candidate *heed_deform_candidates(uint32_t *count)
+{
+    *count = sizeof candidates / sizeof *candidates;
+    return candidates;
+}
