@@ -81,7 +81,7 @@ bool ask(struct asker *asker, const char *step, const char *shape, enum heed_sta
     for (uint32_t i = 0; ok && i < count; i++) {
         args[i].name = tensors[i].name;
         ok = find_arg(plan, tensors[i].name, &arg) &&
-             heed_buffer_create(asker->device, arg.bytes, &args[i].buffer) == HEED_OK &&
+             heed_buffer_create(asker->device, (arg.bytes + 3) / 4 * 4, &args[i].buffer) == HEED_OK &&
              (arg.output || heed_buffer_write(args[i].buffer, 0, tensors[i].data, arg.bytes) == HEED_OK);
     }
     ok = ok && run(plan, args, count, &seconds);

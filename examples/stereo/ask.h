@@ -18,7 +18,7 @@ void asker_close(struct asker *asker);
 /* An argument of a plan, packed, as large as the plan says. */
 struct tensor {
     const char *name;
-    float *data;
+    void *data;
 };
 
 /* Uploads the inputs, runs, downloads the outputs, destroys the plan, prints a line of the table. `created` is the

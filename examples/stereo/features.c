@@ -86,7 +86,7 @@ bool features_describe(const struct picture *photo, struct picture *descriptors)
 
 bool features_guide(const struct picture *photo, struct picture *guide)
 {
-    const float colour_unit = 0.05f, pixel_unit = 20;
+    const float colour_unit = 0.05f, pixel_unit = 8;
     struct picture smooth = {0};
     *guide = (struct picture){0};
     bool ok = blur(photo, 2, &smooth) && picture_create(photo->width, photo->height, GUIDE_DIM, guide);
@@ -96,6 +96,7 @@ bool features_guide(const struct picture *photo, struct picture *guide)
             for (int c = 0; c < 3; c++)
                 feature[c] = picture_at(&smooth, x, y)[c] / colour_unit;
             feature[3] = (float)x / pixel_unit;
+            feature[4] = (float)y / pixel_unit;
         }
     }
     picture_destroy(&smooth);

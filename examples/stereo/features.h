@@ -5,7 +5,7 @@
 
 #include "picture.h"
 
-enum { DESCRIPTOR_DIM = 48, GUIDE_DIM = 4 };
+enum { DESCRIPTOR_DIM = 48, GUIDE_DIM = 5 };
 
 /* Looks of the surroundings: two descriptors' dot product is a correlation between -1 and 1.
  *
@@ -15,7 +15,7 @@ enum { DESCRIPTOR_DIM = 48, GUIDE_DIM = 4 };
  * what happens to be behind it, which differs between the views. */
 bool features_describe(const struct picture *photo, struct picture *descriptors);
 
-/* Which pixels belong together: smoothed colour and x, in units in which a distance of 1 is "a little different". The
+/* Which pixels belong together: smoothed colour, x and y, in units in which a distance of 1 is "a little different". The
  * Gaussian exp(-|a - b|^2) is what softmax(2 a.b - |b|^2) gives: the missing |a|^2 is the same for every key. */
 bool features_guide(const struct picture *photo, struct picture *guide);
 

@@ -5,9 +5,11 @@
  *            values say where a right pixel is and which colour it has. The answer is an expected position, finer than a
  *            pixel; how far it is from the asker is the disparity, large for what is near. The entropy of a row of
  *            attention tells how many places looked alike.
- *   check    The right picture asks the left one. What both views agree on is trusted.
- *   fill     Behind an edge there are pixels that only one camera saw. They ask the trusted pixels of their own picture:
- *            self-attention by colour and nearness.
+ *   check    The right picture asks the left one. Only what both views agree on is trusted.
+ *   vote     Self-attention: each pixel asks the trusted ones around it that look like it, along its row and then along
+ *            its column, but not itself. Who is contradicted is trusted no longer.
+ *   fill     Beside an edge there are pixels that only one camera saw. They take what the trusted pixels of their row
+ *            say, by the same self-attention.
  *   rebuild  Deformable attention takes the disparities as offsets and fetches the right picture's pixels, from three
  *            sizes of it, to make the left picture again.
  *
@@ -30,8 +32,10 @@ enum { LEVELS = 3, WIDTH_MAX = 1000, SIDE_MIN = 64 };
 
 static const float match_scale = 100;   /* 1 / temperature: a correlation that is better by 0.01 weighs e times more */
 static const float agree_within = 1;    /* pixels between a question and the answer to its answer */
+static const float contradicted = 2;    /* pixels between a disparity and that of the pixels around */
 static const float behind = 0.1f;       /* fill: what hides is behind, so a pixel of disparity less weighs e^0.1 more */
-static const float never = -20;         /* fill: log of the weight of an answer that is not trusted */
+static const float not_trusted = -1000; /* log of the weight of an answer that is not trusted; finite: where no pixel is
+                                           trusted, the others are better than nothing */
 static const float sharpness = 4;       /* rebuild: log of how much more a trusted pixel takes from the finer level */
 
 struct scene {
@@ -44,7 +48,7 @@ struct answer {
     struct picture place, entropy;
 };
 
-/* ------------------------------------------------------------------------------------------------ the four steps */
+/* ------------------------------------------------------------------------------------------------ the steps */
 
 /* Every pixel of `from` asks the same row of `to`, from `left` pixels to its left to `right` pixels to its right. */
 static bool match(struct asker *asker, const char *step, const struct picture *from, const struct picture *to,
@@ -106,49 +110,100 @@ static void check(const struct answer *ours, const struct answer *theirs, struct
     }
 }
 
-/* Pixels that are not trusted take the disparity that similar, trusted pixels of their row have. */
-static bool fill(struct asker *asker, const struct picture *photo, const struct picture *confidence,
-                 struct picture *disparity)
+struct neighbours {
+    const char *step;
+    bool column;    /* else row */
+    bool but_me;
+    uint32_t reach; /* pixels to either side */
+    float behind;
+};
+
+/* Each pixel asks the trusted pixels of its row or column for their disparity; those near and of similar colour count. */
+static bool ask_neighbours(struct asker *asker, struct neighbours how, const struct picture *guide,
+                           const struct picture *confidence, const struct picture *disparity, struct picture *answer)
 {
-    uint32_t width = photo->width, height = photo->height;
-    struct picture guide = {0}, bias = {0}, filled = {0};
-    bool ok = features_guide(photo, &guide) && picture_create(width, height, 1, &bias) &&
-              picture_create(width, height, 1, &filled);
-    for (size_t i = 0; ok && i < (size_t)width * height; i++) {
-        const float *feature = guide.data + i * GUIDE_DIM;
-        float square = 0;
-        for (int d = 0; d < GUIDE_DIM; d++)
-            square += feature[d] * feature[d];
-        bias.data[i] = (confidence->data[i] > 0 ? 0 : never) - square - behind * disparity->data[i];
+    uint32_t width = disparity->width, height = disparity->height;
+    uint32_t length = how.column ? height : width, lines = how.column ? width : height;
+    struct picture bias = {0};
+    uint8_t *others = malloc((size_t)length * length);
+    bool ok = others != NULL && picture_create(length, lines, 1, &bias);
+    for (uint32_t y = 0; ok && y < height; y++) {
+        for (uint32_t x = 0; x < width; x++) {
+            const float *feature = picture_at(guide, x, y);
+            float square = 0;
+            for (int d = 0; d < GUIDE_DIM; d++)
+                square += feature[d] * feature[d];
+            *(how.column ? picture_at(&bias, y, x) : picture_at(&bias, x, y)) =
+                (*picture_at(confidence, x, y) > 0 ? 0 : not_trusted) - square -
+                how.behind * *picture_at(disparity, x, y);
+        }
     }
+    for (size_t i = 0; ok && i < (size_t)length * length; i++)
+        others[i] = i % length != i / length;
 
     struct heed_attention_desc desc = HEED_ATTENTION_DESC_INIT;
-    desc.batch = height;
+    desc.batch = lines;
     desc.heads_q = desc.heads_kv = 1;
-    desc.len_q = desc.len_kv = width;
+    desc.len_q = desc.len_kv = length;
     desc.dim_qk = GUIDE_DIM;
     desc.dim_v = 1;
     desc.scale = 2; /* see features_guide */
     desc.window = true;
-    desc.window_left = desc.window_right = 100;
+    desc.window_left = desc.window_right = (int32_t)how.reach;
     desc.key_bias = true;
+    if (how.but_me) {
+        desc.mask = HEED_MASK_BOOL;
+        desc.mask_broadcast = HEED_BROADCAST_BATCH | HEED_BROADCAST_HEAD;
+    }
+    if (how.column) { /* the pictures stay as they are: from row to row of a batch entry is a row of pixels */
+        uint64_t pixels = (uint64_t)width * height;
+        desc.q.stride_batch = desc.k.stride_batch = GUIDE_DIM;
+        desc.q.stride_row = desc.k.stride_row = (uint64_t)width * GUIDE_DIM;
+        desc.q.stride_head = desc.k.stride_head = pixels * GUIDE_DIM;
+        desc.v.stride_batch = desc.o.stride_batch = 1;
+        desc.v.stride_row = desc.o.stride_row = width;
+        desc.v.stride_head = desc.o.stride_head = pixels;
+    }
     heed_plan *plan = NULL;
     enum heed_status created = HEED_ERR_HOST_MEMORY;
     if (ok)
         created = heed_plan_create_attention(asker->device, &desc, &plan);
 
     char shape[64];
-    snprintf(shape, sizeof shape, "%u x (%u asking %d), dims %d|1", height, width, 2 * desc.window_left + 1, GUIDE_DIM);
+    snprintf(shape, sizeof shape, "%u x (%u asking %u), dims %d|1", lines, length, 2 * how.reach + 1, GUIDE_DIM);
     const struct tensor tensors[] = {
-        {"q", guide.data}, {"k", guide.data}, {"v", disparity->data}, {"key_bias", bias.data}, {"o", filled.data},
+        {"q", guide->data}, {"k", guide->data}, {"v", disparity->data},
+        {"key_bias", bias.data}, {"o", answer->data}, {"mask", others},
     };
-    ok = ok && ask(asker, "fill", shape, created, plan, tensors, 5);
-    for (size_t i = 0; ok && i < (size_t)width * height; i++)
-        if (!(confidence->data[i] > 0))
-            disparity->data[i] = filled.data[i];
-    picture_destroy(&guide);
+    ok = ok && ask(asker, how.step, shape, created, plan, tensors, how.but_me ? 6 : 5);
     picture_destroy(&bias);
-    picture_destroy(&filled);
+    free(others);
+    return ok;
+}
+
+static bool vote_and_fill(struct asker *asker, const struct picture *photo, struct picture *confidence,
+                          struct picture *disparity)
+{
+    const struct neighbours in_row = {.step = "vote in rows", .but_me = true, .reach = 32};
+    const struct neighbours in_column = {.step = "vote in columns", .column = true, .but_me = true, .reach = 32};
+    const struct neighbours around = {.step = "fill in rows", .reach = 100, .behind = behind};
+    size_t count = (size_t)photo->width * photo->height;
+    struct picture guide = {0}, row = {0}, column = {0};
+    bool ok = features_guide(photo, &guide) && picture_create(photo->width, photo->height, 1, &row) &&
+              picture_create(photo->width, photo->height, 1, &column) &&
+              ask_neighbours(asker, in_row, &guide, confidence, disparity, &row) &&
+              ask_neighbours(asker, in_column, &guide, confidence, disparity, &column);
+    for (size_t i = 0; ok && i < count; i++)
+        if (fabsf(row.data[i] - disparity->data[i]) > contradicted ||
+            fabsf(column.data[i] - disparity->data[i]) > contradicted)
+            confidence->data[i] = 0;
+    ok = ok && ask_neighbours(asker, around, &guide, confidence, disparity, &row);
+    for (size_t i = 0; ok && i < count; i++)
+        if (!(confidence->data[i] > 0))
+            disparity->data[i] = row.data[i];
+    picture_destroy(&guide);
+    picture_destroy(&row);
+    picture_destroy(&column);
     return ok;
 }
 
@@ -353,7 +408,7 @@ static bool demo(const struct options *options, struct scene *scene, struct aske
     if (ok) {
         check(&ours, &theirs, &matched, &confidence);
         memcpy(disparity.data, matched.data, (size_t)scene->width * scene->height * sizeof(float));
-        ok = fill(asker, &scene->left, &confidence, &disparity) &&
+        ok = vote_and_fill(asker, &scene->left, &confidence, &disparity) &&
              rebuild(asker, scene, &disparity, &confidence, &rebuilt);
     }
     if (ok) {
@@ -361,10 +416,10 @@ static bool demo(const struct options *options, struct scene *scene, struct aske
         if (scene->truth.data != NULL) {
             printf("\n%-42s%10s%10s%10s%14s\n", "disparity against the truth, within", "1 px", "2 px", "4 px", "of pixels");
             print_errors("matched", &scene->truth, &matched, NULL);
-            print_errors("matched, both views agree", &scene->truth, &matched, &confidence);
+            print_errors("matched, trusted", &scene->truth, &matched, &confidence);
             print_errors("filled: the result", &scene->truth, &disparity, NULL);
         }
-        printf("\nleft picture rebuilt from the right one: PSNR %.1f dB, where both views agree %.1f dB\n",
+        printf("\nleft picture rebuilt from the right one: PSNR %.1f dB, where it is trusted %.1f dB\n",
                picture_psnr(&scene->left, &rebuilt, NULL), picture_psnr(&scene->left, &rebuilt, confidence.data));
         ok = write_pictures(options->out, scene, &disparity, &confidence, &rebuilt);
     }
