@@ -361,7 +361,8 @@ static inline heed_attention_desc heed_attention_desc_init()
  * the reverse of a level's height, width order. Linear interpolation takes 4 (8) neighbours; nearest rounds half to
  * even. Outside the level a neighbour counts as zero (HEED_PADDING_ZEROS: its weight is not given to the others) or
  * the coordinate is first moved to the edge (HEED_PADDING_BORDER). A NaN location contributes nothing; an infinite or
- * far one is simply outside. This equals PyTorch's grid_sample at 2 x - 1.
+ * far one is simply outside. This equals PyTorch's grid_sample at 2 x - 1. A neighbour whose weight is zero in f32
+ * contributes nothing, even where the value is NaN or infinite.
  *
  * Locations, weights and accumulation are f32 always. */
 
@@ -378,7 +379,8 @@ enum heed_padding {
 enum heed_deform_input {
     HEED_DEFORM_LOCATIONS = 0, /* args locations, weights: as they are */
     HEED_DEFORM_OFFSETS = 1,   /* args reference, offsets, logits:
-                                    weights  = softmax of the logits over all levels and points of a (query, head)
+                                    weights  = softmax of the logits over all levels and points of a (query, head);
+                                               -inf is weight 0, also where all are; +inf or NaN: the outputs are NaN
                                     location = reference + offset / level size                  (points: x, y (, z))
                                     location = reference centre + offset / points of the level
                                                * reference size * offset_scale      (boxes: centre and size, cx, cy, w, h) */
@@ -404,7 +406,9 @@ struct heed_level {
  *   o           o.dtype [batch][len_q][heads][dim] */
 struct heed_deform_desc {
     size_t struct_size;
-    uint32_t batch, heads, dim, len_q, len_value;
+    uint32_t batch, len_q;         /* 0..2^31 - 1 */
+    uint32_t heads, dim;           /* 1..65535 */
+    uint32_t len_value;            /* 1..2^31 - 1 */
     uint32_t axes;                 /* 2 or 3; 0 = 2 */
     uint32_t level_count;          /* 1..HEED_MAX_LEVELS */
     struct heed_level levels[HEED_MAX_LEVELS];
@@ -415,7 +419,7 @@ struct heed_deform_desc {
     enum heed_deform_input input;
     bool reference_boxes;
     bool reference_per_level;      /* reference has an axis of level_count, else one entry serves all levels */
-    float offset_scale;            /* boxes; 0 = 0.5 */
+    float offset_scale;            /* boxes only, finite; 0 = 0.5 */
 
     enum heed_interpolation interpolation;
     enum heed_padding padding;
