@@ -23,11 +23,13 @@ HEED_TENSOR_OUT(o, HEED_ATTN_O)
 layout(set = 0, binding = HEED_ATTN_LSE) writeonly buffer Lse { float lse_w[]; };
 layout(set = 0, binding = HEED_ATTN_ENTROPY) writeonly buffer Entropy { float entropy_w[]; };
 
-// Scores: KEY_LANES lanes side by side on keys, SCORE_ROWS rows and SCORE_KEYS keys each.
+// Scores: KEY_LANES lanes side by side on keys; a lane makes SCORE_ROWS rows of one key, or one row of SCORE_KEYS keys,
+// 4 scores at most.
 const uint KEY_LANES = BC < WG ? BC : WG;
 const uint SCORE_ROWS = BR / (WG / KEY_LANES) > 0u ? BR / (WG / KEY_LANES) : 1u;
 const uint SCORE_KEYS = BC / KEY_LANES;
-// Values: 4 features a lane, VALUE_ROWS rows each. The slice's features fill a power of two of lanes.
+const uint SCORES = SCORE_ROWS * SCORE_KEYS;
+// Values: 4 features a lane, VALUE_ROWS rows each, 4 at most. The slice's features fill a power of two of lanes.
 const uint COLUMNS = (DIM_V_SLICE + 3u) / 4u;
 const uint COLUMN_LANES = COLUMNS <= 1u ? 1u : COLUMNS <= 2u ? 2u : COLUMNS <= 4u ? 4u : COLUMNS <= 8u ? 8u
                         : COLUMNS <= 16u ? 16u : COLUMNS <= 32u ? 32u : COLUMNS <= 64u ? 64u : 128u;
@@ -53,39 +55,59 @@ vec4 load_q(Sequence s, uint row, uint d)
 {
     uint e = HEED_RESIDUAL(push, HEED_ATTN_Q) + (flag(HEED_ATTN_PACKED_Q) ? 0u : s.batch * push.q_stride_batch) +
              s.head * push.q_stride_head + (s.row_start + row) * push.q_stride_row + 4u * d;
-    return q_load4n(DT_Q, e, DIM_QK - 4u * d);
+    return heed_first(q_load4n(DT_Q, e, DIM_QK - 4u * d), DIM_QK - 4u * d);
 }
 
 vec4 load_k(Sequence s, uint key, uint d)
 {
     uint e = HEED_RESIDUAL(push, HEED_ATTN_K) + (flag(HEED_ATTN_PACKED_KV) ? 0u : s.batch * push.k_stride_batch) +
              s.head_kv * push.k_stride_head + (s.key_start + key) * push.k_stride_row + 4u * d;
-    return k_load4n(DT_K, e, DIM_QK - 4u * d);
+    return heed_first(k_load4n(DT_K, e, DIM_QK - 4u * d), DIM_QK - 4u * d);
+}
+
+// What a lane keeps is in named variables, not in arrays: arrays end in memory on V3D even when every index is known.
+float add_dot(float s, vec4 a, vec4 b)
+{
+    return fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, s))));
+}
+
+vec4 tile_q(Sequence s, uint row0, uint last_row, uint row, uint d)
+{
+    return Q_SHARED ? shared_q[row * Q_VECTORS + d] : load_q(s, min(row0 + row, last_row), d);
 }
 
 // Scores of `count` keys from `key0` on, into shared_p.
 void make_scores(Sequence s, uint t, uint row0, uint last_row, uint key0, uint count)
 {
-    uint key_lane = t % KEY_LANES, row_lane = t / KEY_LANES * SCORE_ROWS;
-    if (row_lane >= BR)
+    uint lane = t % KEY_LANES, row = t / KEY_LANES * SCORE_ROWS, end = count - 1u;
+    if (row >= BR)
         return;
-    float score[SCORE_ROWS * SCORE_KEYS];
-    [[unroll]] for (uint n = 0u; n < SCORE_ROWS * SCORE_KEYS; n++)
-        score[n] = 0.0;
+    vec4 score = vec4(0.0);
     [[dont_unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
-        [[unroll]] for (uint c = 0u; c < SCORE_KEYS; c++) {
-            vec4 kk = load_k(s, key0 + min(key_lane + c * KEY_LANES, count - 1u), d);
-            [[unroll]] for (uint r = 0u; r < SCORE_ROWS; r++) {
-                vec4 qq = Q_SHARED ? shared_q[(row_lane + r) * Q_VECTORS + d]
-                                   : load_q(s, min(row0 + row_lane + r, last_row), d);
-                uint n = r * SCORE_KEYS + c;
-                score[n] = fma(qq.x, kk.x, fma(qq.y, kk.y, fma(qq.z, kk.z, fma(qq.w, kk.w, score[n]))));
-            }
+        vec4 kk = load_k(s, key0 + min(lane, end), d), qq = tile_q(s, row0, last_row, row, d);
+        score.x = add_dot(score.x, qq, kk);
+#define SCORE(n, component) \
+        if (SCORES > n) { \
+            if (SCORE_KEYS > 1u) \
+                kk = load_k(s, key0 + min(lane + n * KEY_LANES, end), d); \
+            else \
+                qq = tile_q(s, row0, last_row, row + n, d); \
+            score.component = add_dot(score.component, qq, kk); \
         }
+        SCORE(1u, y)
+        SCORE(2u, z)
+        SCORE(3u, w)
+#undef SCORE
     }
-    [[unroll]] for (uint r = 0u; r < SCORE_ROWS; r++)
-        [[unroll]] for (uint c = 0u; c < SCORE_KEYS; c++)
-            shared_p[(row_lane + r) * SCORE_PITCH + key_lane + c * KEY_LANES] = score[r * SCORE_KEYS + c] * push.scale;
+    score *= push.scale;
+    uint e = row * SCORE_PITCH + lane, step_ = SCORE_KEYS > 1u ? KEY_LANES : SCORE_PITCH;
+    shared_p[e] = score.x;
+    if (SCORES > 1u)
+        shared_p[e + step_] = score.y;
+    if (SCORES > 2u)
+        shared_p[e + 2u * step_] = score.z;
+    if (SCORES > 3u)
+        shared_p[e + 3u * step_] = score.w;
 }
 
 // Scores of one row become logits; the largest of those at lane, lane + lanes, ...
@@ -169,6 +191,22 @@ void make_softmax(Sequence s, uint t, uint row0, uint key0, uint count)
 #endif
 }
 
+// Row r of the tile: its share of o if the keys are split, else o itself.
+void store_row(Sequence s, uint split, uint row0, uint r, uint feature, vec4 acc)
+{
+    uint row = row0 + r, e = HEED_RESIDUAL(push, HEED_ATTN_O) + feature;
+    if (flag(HEED_ATTN_PARTIAL)) {
+        e += (split * push.row_total + partial_index(s, row)) * DIM_V;
+        o_store4n(HEED_DT_F32, e, acc, DIM_V - feature);
+    } else {
+        e += (flag(HEED_ATTN_PACKED_Q) ? 0u : s.batch * push.o_stride_batch) + s.head * push.o_stride_head +
+             (s.row_start + row) * push.o_stride_row;
+        float factor = row_end(s, shared_max[r], shared_sum[r], shared_weighted[r]).factor;
+        // A row that attends to nothing is 0 even where the accumulator is not a number.
+        o_store4n(DT_O, e, factor == 0.0 ? vec4(0.0) : acc * factor, DIM_V - feature);
+    }
+}
+
 void main()
 {
     uint t = gl_LocalInvocationIndex;
@@ -208,9 +246,8 @@ void main()
     uint column = t % COLUMN_LANES, row_lane = t / COLUMN_LANES;
     uint feature = slice * DIM_V_SLICE + 4u * column;
     bool working = row_lane < BR && column < COLUMNS && feature < DIM_V;
-    vec4 acc[VALUE_ROWS];
-    [[unroll]] for (uint n = 0u; n < VALUE_ROWS; n++)
-        acc[n] = vec4(0.0);
+    vec4 acc0 = vec4(0.0), acc1 = vec4(0.0), acc2 = vec4(0.0), acc3 = vec4(0.0); // rows row_lane + n ROW_LANES
+#define EACH_ACCUMULATOR(macro) macro(0u, acc0) macro(1u, acc1) macro(2u, acc2) macro(3u, acc3)
     uint v_base = HEED_RESIDUAL(push, HEED_ATTN_V) + (flag(HEED_ATTN_PACKED_KV) ? 0u : s.batch * push.v_stride_batch) +
                   s.head_kv * push.v_stride_head + s.key_start * push.v_stride_row + feature;
 
@@ -222,26 +259,29 @@ void main()
         make_softmax(s, t, row0, key, count);
         barrier();
         if (working) {
-            [[unroll]] for (uint n = 0u; n < VALUE_ROWS; n++)
-                acc[n] *= shared_shift[row_lane + n * ROW_LANES];
+#define RESCALE(n, acc) \
+            if (VALUE_ROWS > n) \
+                acc *= shared_shift[row_lane + n * ROW_LANES];
+            EACH_ACCUMULATOR(RESCALE)
             [[dont_unroll]] for (uint c = 0u; c < count; c++) {
                 vec4 value = v_load4n(DT_V, v_base + (key + c) * push.v_stride_row, DIM_V - feature);
-                [[unroll]] for (uint n = 0u; n < VALUE_ROWS; n++) {
-                    float p = shared_p[(row_lane + n * ROW_LANES) * SCORE_PITCH + c];
-                    if (!GUARDED || p != 0.0)
-                        acc[n] = fma(vec4(p), value, acc[n]);
+#define ADD_VALUE(n, acc) \
+                if (VALUE_ROWS > n) { \
+                    float p = shared_p[(row_lane + n * ROW_LANES) * SCORE_PITCH + c]; \
+                    if (!GUARDED || p != 0.0) \
+                        acc = fma(vec4(p), value, acc); \
                 }
+                EACH_ACCUMULATOR(ADD_VALUE)
             }
         }
     }
     barrier();
 
-    bool partial = flag(HEED_ATTN_PARTIAL);
     for (uint r = t; r < BR && slice == 0u; r += WG) {
         uint row = row0 + r;
         if (row > last_row)
             continue;
-        if (partial) {
+        if (flag(HEED_ATTN_PARTIAL)) {
             uint e = HEED_RESIDUAL(push, HEED_ATTN_LSE) + 4u * (split * push.row_total + partial_index(s, row));
             lse_w[e] = shared_max[r];
             lse_w[e + 1u] = shared_sum[r];
@@ -257,20 +297,8 @@ void main()
     }
     if (!working)
         return;
-    [[unroll]] for (uint n = 0u; n < VALUE_ROWS; n++) {
-        uint r = row_lane + n * ROW_LANES, row = row0 + r;
-        if (row > last_row)
-            continue;
-        uint e = HEED_RESIDUAL(push, HEED_ATTN_O) + feature;
-        if (partial) {
-            e += (split * push.row_total + partial_index(s, row)) * DIM_V;
-            o_store4n(HEED_DT_F32, e, acc[n], DIM_V - feature);
-        } else {
-            e += (flag(HEED_ATTN_PACKED_Q) ? 0u : s.batch * push.o_stride_batch) + s.head * push.o_stride_head +
-                 (s.row_start + row) * push.o_stride_row;
-            float factor = row_end(s, shared_max[r], shared_sum[r], shared_weighted[r]).factor;
-            // A row that attends to nothing is 0 even where the accumulator is not a number.
-            o_store4n(DT_O, e, factor == 0.0 ? vec4(0.0) : acc[n] * factor, DIM_V - feature);
-        }
-    }
+#define STORE(n, acc) \
+    if (VALUE_ROWS > n && row0 + row_lane + n * ROW_LANES <= last_row) \
+        store_row(s, split, row0, row_lane + n * ROW_LANES, feature, acc);
+    EACH_ACCUMULATOR(STORE)
 }

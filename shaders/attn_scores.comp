@@ -32,9 +32,10 @@ void main()
         score[r] = 0.0;
     if (there)
         [[dont_unroll]] for (uint d = 0u; d < DIM_QK; d += 4u) {
-            vec4 kk = k_load4n(DT_K, k_base + d, DIM_QK - d);
+            vec4 kk = heed_first(k_load4n(DT_K, k_base + d, DIM_QK - d), DIM_QK - d);
             [[unroll]] for (uint r = 0u; r < BR; r++) {
-                vec4 qq = q_load4n(DT_Q, q_base + min(row0 + r, end_row - 1u) * push.q_stride_row + d, DIM_QK - d);
+                uint e = q_base + min(row0 + r, end_row - 1u) * push.q_stride_row + d;
+                vec4 qq = heed_first(q_load4n(DT_Q, e, DIM_QK - d), DIM_QK - d);
                 score[r] = fma(qq.x, kk.x, fma(qq.y, kk.y, fma(qq.z, kk.z, fma(qq.w, kk.w, score[r]))));
             }
         }

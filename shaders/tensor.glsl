@@ -7,7 +7,8 @@
 //   HEED_TENSOR_INOUT                     both
 //
 // i counts elements from the binding's start. Where HEED_VECTOR is true every i given to load4 and to store4n with
-// n = 4 is a multiple of 4; otherwise any i goes. load4n and store4n touch the first n of the four elements.
+// n = 4 is a multiple of 4; otherwise any i goes. load4n and store4n touch the first n of the four elements; what load4n
+// gives behind them is any of these, see heed_first.
 
 #ifndef HEED_TENSOR_GLSL
 #define HEED_TENSOR_GLSL
@@ -44,6 +45,12 @@ uint heed_bits16(uint dt, float x)
 vec2 heed_unpack16(uint dt, uint word)
 {
     return dt == HEED_DT_F16 ? unpackHalf2x16(word) : vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
+}
+
+// The first n of four features, and 0 for the rest: for factors of a dot product.
+vec4 heed_first(vec4 v, uint n)
+{
+    return HEED_VECTOR ? v : mix(vec4(0.0), v, lessThan(uvec4(0u, 1u, 2u, 3u), uvec4(n)));
 }
 
 #define HEED_TENSOR_BLOCKS(qualifier, name, b) \
