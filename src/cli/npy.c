@@ -194,7 +194,7 @@ bool npy_parse(const void *start, size_t bytes, uint64_t file_bytes, const char 
     if (before + length > file_bytes)
         return fault_failed(fault, "%s: the header of %" PRIu64 " bytes is longer than the file of %" PRIu64, name,
                             before + length, file_bytes);
-    if (before + length > NPY_MAX_HEADER)
+    if (before + length > NPY_MAX_HEADER || before + length > bytes)
         return fault_failed(fault, "%s: the header of %" PRIu64 " bytes is longer than %d", name, before + length,
                             NPY_MAX_HEADER);
     npy->data_offset = before + (uint32_t)length;

@@ -244,12 +244,14 @@ bool run_job(struct session *session, heed_plan *plan, const struct run_job *job
         done = output_open(&files, job->outputs[i].path, fault);
     progress_say(session->progress, "reading");
     done = done && prepare(session, plan, job, &tensors, fault);
-    progress_say(session->progress, "computing");
+    progress_say(session->progress, session->computing);
     done = done && compute(session, plan, &tensors, job->time, fault);
     progress_say(session->progress, "writing");
     done = done && save(session, plan, job, &tensors, &files, fault);
     for (uint32_t i = 0; i < tensors.count; i++)
         heed_buffer_destroy(&tensors.buffers[i]);
     output_close(&files);
+    if (done && session->fell_back)
+        fprintf(stderr, "heed %s: no Vulkan device is here; computed by the (slow) reference\n", session->command);
     return done;
 }

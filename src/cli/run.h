@@ -38,7 +38,9 @@ struct session {
     struct heed_device_info info;
     const char *command; /* its name, which messages do not repeat */
     bool verbose;
+    bool fell_back; /* nobody asked for the reference, but there was nothing else */
     char message[1024];
+    char computing[300]; /* what the progress line says meanwhile */
     struct progress *progress;
 };
 

@@ -328,6 +328,26 @@ static bool run_reference(const struct trial *trials, struct outputs *wanted, st
     return done;
 }
 
+static bool test_devices(const struct heed_device_info *infos, uint32_t count, struct fault *fault)
+{
+    struct trial trials[TRIAL_COUNT];
+    struct outputs wanted[TRIAL_COUNT] = {{NULL, NULL, 0}};
+    struct tally tally = {0, 0, 0};
+    make_trials(trials);
+    bool done = run_reference(trials, wanted, fault);
+    for (uint32_t i = 0; done && i < count; i++)
+        done = test_device(&infos[i], trials, wanted, &tally, fault);
+    for (int i = 0; i < TRIAL_COUNT; i++)
+        free_outputs(&wanted[i]);
+    if (!done)
+        return false;
+    printf("%" PRIu32 " ok, %" PRIu32 " failed, %" PRIu32 " skipped\n", tally.ok, tally.failed, tally.skipped);
+    if (tally.failed > 0 || tally.ok == 0)
+        return fault_failed(fault, "%s",
+                            tally.failed > 0 ? "results are wrong on this machine" : "every kernel refused");
+    return true;
+}
+
 bool cli_run_selftest(int argc, char *const *argv, struct fault *fault)
 {
     struct values values = {NULL};
@@ -340,38 +360,20 @@ bool cli_run_selftest(int argc, char *const *argv, struct fault *fault)
     }
     struct session session = {0};
     struct heed_device_info *infos = NULL;
-    uint32_t count, chosen = 0, tested = 0;
+    uint32_t count = 0, chosen = 0, kept = 0;
     bool done = session_open_context(&session, cli_selftest.name, false, fault) &&
                 session_list(&session, HEED_BACKEND_AUTO, &infos, &count, fault) &&
                 (!values.device || session_choose(infos, count, values.device, &chosen, fault));
     session_close(&session);
-
-    struct trial trials[TRIAL_COUNT];
-    struct outputs wanted[TRIAL_COUNT] = {{NULL, NULL, 0}};
-    struct tally tally = {0, 0, 0};
-    make_trials(trials);
-    done = done && run_reference(trials, wanted, fault);
-    for (uint32_t i = 0; done && i < count; i++) {
-        /* The reference is what the others are compared with. */
-        if ((values.device && i != chosen) || infos[i].backend == HEED_BACKEND_REFERENCE)
-            continue;
-        done = test_device(&infos[i], trials, wanted, &tally, fault);
-        tested++;
-    }
-    for (int i = 0; i < TRIAL_COUNT; i++)
-        free_outputs(&wanted[i]);
-    free(infos);
-    if (!done)
-        return false;
-    if (tested == 0) {
-        fault_failed(fault, "nothing to test: %s",
-                     values.device ? "the reference is what others are compared with" : session_no_vulkan());
+    for (uint32_t i = 0; done && i < count; i++)
+        if ((!values.device || i == chosen) && infos[i].backend != HEED_BACKEND_REFERENCE)
+            infos[kept++] = infos[i];
+    if (done && kept == 0) {
+        done = fault_failed(fault, "nothing to test: %s",
+                            values.device ? "the reference is what others are compared with" : session_no_vulkan());
         fault->status = EXIT_NOTHING;
-        return false;
     }
-    printf("%" PRIu32 " ok, %" PRIu32 " failed, %" PRIu32 " skipped\n", tally.ok, tally.failed, tally.skipped);
-    if (tally.failed > 0 || tally.ok == 0)
-        return fault_failed(fault, "%s",
-                            tally.failed > 0 ? "results are wrong on this machine" : "every kernel refused");
-    return true;
+    done = done && test_devices(infos, kept, fault);
+    free(infos);
+    return done;
 }

@@ -152,8 +152,9 @@ bool session_open(struct session *session, const char *command, const struct dev
 {
     if (!session_open_context(session, command, options->verbose, fault) || !open_device(session, options, fault))
         return false;
-    if (session->info.backend == HEED_BACKEND_REFERENCE && options->backend == HEED_BACKEND_AUTO && !options->device)
-        fprintf(stderr, "heed %s: no Vulkan device is here, so the (slow) reference computes this\n", command);
+    session->fell_back =
+        session->info.backend == HEED_BACKEND_REFERENCE && options->backend == HEED_BACKEND_AUTO && !options->device;
+    snprintf(session->computing, sizeof session->computing, "computing on %s", session->info.name);
     if (session->verbose)
         fprintf(stderr, "heed %s: device %s (%s)\n", command, session->info.name, session->info.driver);
     session->progress = progress_begin("compiling");
