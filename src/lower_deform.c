@@ -176,8 +176,7 @@ static bool accepts(const struct heed_candidate *self, const heed_plan *plan, ch
 static struct heed_step_binding bind_part(const struct tensor *t, const struct part *part)
 {
     struct heed_step_binding binding = {.arg = t->arg, .element_bytes = (uint32_t)heed_dtype_size(t->dtype)};
-    if (t->dim > 0)
-        binding.bytes = part_bytes(t, part, &binding.offset);
+    binding.bytes = part_bytes(t, part, &binding.offset);
     return binding;
 }
 
@@ -266,10 +265,11 @@ static enum heed_status add_part(struct lowering *l, const struct part *part)
     step->spec[HEED_DEFORM_SPEC_DTYPES] = (uint32_t)d->value.dtype | (uint32_t)d->o.dtype << 4;
     step->spec[HEED_DEFORM_SPEC_VECTOR] = l->value_vector | l->o_vector << 4;
 
-    /* A binding without bytes is one that the kernel does not touch; the backend binds something. */
+    /* Sets have no holes: what this problem does not use is bound to value. */
     step->binding_count = HEED_DEFORM_BINDINGS;
     for (uint32_t i = 0; i < HEED_DEFORM_TABLE; i++)
-        step->bindings[i] = bind_part(&l->tensors[i], part);
+        step->bindings[i] = bind_part(&l->tensors[l->tensors[i].dim > 0 ? i : HEED_DEFORM_VALUE], part);
+    step->bindings[HEED_DEFORM_TABLE] = step->bindings[HEED_DEFORM_VALUE];
     if (l->flags & HEED_DEFORM_LEVEL_TABLE)
         step->bindings[HEED_DEFORM_TABLE] = (struct heed_step_binding){
             HEED_ARG_SCRATCH, 4, l->table, 4 * HEED_DEFORM_LEVEL_WORDS * (uint64_t)d->level_count};

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct test_op *const test_ops[] = {&test_op_attention, NULL};
+const struct test_op *const test_ops[] = {&test_op_attention, &test_op_deform, NULL};
 
 static const uint64_t unwritten_bits = UINT64_C(0x7ff8dead00c0ffee);
 

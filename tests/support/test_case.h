@@ -28,6 +28,12 @@ struct attention_inputs {
     int poison;        /* NaN and Inf: enum in attention_case.c */
 };
 
+/* How those of a deformable problem are made. */
+struct deform_inputs {
+    int places, logits; /* enums in deform_case.c */
+    bool poison;        /* NaN and Inf among the values */
+};
+
 struct test_case {
     char name[64], line[1024];
     const struct test_op *op;
@@ -46,6 +52,7 @@ struct test_case {
     const struct heed_args *args; /* those of the problem */
     enum heed_op problem_op;      /* set by the op's init, as args is */
     struct attention_inputs inputs;
+    struct deform_inputs deform_inputs;
     bool quick;    /* word "quick": belongs to the short run */
     bool split;    /* word "split": also runs on a device whose limits make the plan split the work */
     bool chain;    /* word "chain": also as three plans, scores, softmax, aggregate */
@@ -66,7 +73,7 @@ struct test_op {
     const struct heed_candidate *(*candidates)(const struct test_case *test, uint32_t *count);
     enum heed_status (*plan)(heed_device *device, const struct test_case *test, const char *kernel, heed_plan **plan);
 };
-extern const struct test_op test_op_attention;
+extern const struct test_op test_op_attention, test_op_deform;
 
 /* NULL-terminated. */
 extern const struct test_op *const test_ops[];
