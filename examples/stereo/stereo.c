@@ -2,9 +2,9 @@
  * Two views: the left photograph of a pair asks the right one "where are you in there?", and attention answers.
  *
  *   match    Cross-attention, one batch entry per row of pixels: left pixels are the queries, right pixels the keys, the
- *            values say where a right pixel is and which colour it has. The answer is an expected position, finer than a
- *            pixel; how far it is from the asker is the disparity, large for what is near. The entropy of a row of
- *            attention tells how many places looked alike.
+ *            values are positions. The answer is an expected position, finer than a pixel; how far it is from the asker
+ *            is the disparity, large for what is near. The entropy of a row of attention tells how many places looked
+ *            alike.
  *   check    The right picture asks the left one. Only what both views agree on is trusted.
  *   vote     Self-attention: each pixel asks the trusted ones around it that look like it, along its row and then along
  *            its column, but not itself. Who is contradicted is trusted no longer.
@@ -16,7 +16,7 @@
  * Nothing is learned. Every number about the pictures is computed on the device; the host prepares features and
  * compares answers. */
 #include "ask.h"
-#include "features.h"
+#include "describe.h"
 #include "options.h"
 #include "picture.h"
 #include "show.h"
@@ -43,7 +43,7 @@ struct scene {
     uint32_t width, height, max_disparity;
 };
 
-/* What one view says about where it is in the other: channel 0 the position, 1..3 the colour found there. */
+/* What one view says about where its pixels are in the other: x, and how unsure, in nats. */
 struct answer {
     struct picture place, entropy;
 };
@@ -52,28 +52,27 @@ struct answer {
 
 /* Every pixel of `from` asks the same row of `to`, from `left` pixels to its left to `right` pixels to its right. */
 static bool match(struct asker *asker, const char *step, const struct picture *from, const struct picture *to,
-                  const struct picture *to_photo, uint32_t left, uint32_t right, struct answer *answer)
+                  uint32_t left, uint32_t right, struct answer *answer)
 {
     uint32_t width = from->width, height = from->height;
-    struct picture values = {0};
-    if (!picture_create(width, height, 4, &values) || !picture_create(width, height, 4, &answer->place) ||
+    struct picture positions = {0};
+    if (!picture_create(width, 1, 1, &positions) || !picture_create(width, height, 1, &answer->place) ||
         !picture_create(width, height, 1, &answer->entropy)) {
-        picture_destroy(&values);
+        picture_destroy(&positions);
         return false;
     }
-    for (uint32_t y = 0; y < height; y++) {
-        for (uint32_t x = 0; x < width; x++) {
-            picture_at(&values, x, y)[0] = (float)x;
-            memcpy(picture_at(&values, x, y) + 1, picture_at(to_photo, x, y), 3 * sizeof(float));
-        }
-    }
+    for (uint32_t x = 0; x < width; x++)
+        positions.data[x] = (float)x;
 
     struct heed_attention_desc desc = HEED_ATTENTION_DESC_INIT;
     desc.batch = height;
     desc.heads_q = desc.heads_kv = 1;
     desc.len_q = desc.len_kv = width;
     desc.dim_qk = DESCRIPTOR_DIM;
-    desc.dim_v = values.channels;
+    desc.dim_v = 1;
+    desc.v.stride_row = 1;
+    desc.v.stride_head = width;
+    desc.v.stride_batch = 0; /* the same positions in every row */
     desc.scale = match_scale;
     desc.window = true;
     desc.window_left = (int32_t)left;
@@ -83,14 +82,13 @@ static bool match(struct asker *asker, const char *step, const struct picture *f
     enum heed_status created = heed_plan_create_attention(asker->device, &desc, &plan);
 
     char shape[64];
-    snprintf(shape, sizeof shape, "%u x (%u asking %u), dims %d|%u", height, width, left + right + 1, DESCRIPTOR_DIM,
-             values.channels);
+    snprintf(shape, sizeof shape, "%u x (%u asking %u), dims %d|1", height, width, left + right + 1, DESCRIPTOR_DIM);
     const struct tensor tensors[] = {
-        {"q", from->data}, {"k", to->data}, {"v", values.data},
+        {"q", from->data}, {"k", to->data}, {"v", positions.data},
         {"o", answer->place.data}, {"entropy", answer->entropy.data},
     };
     bool ok = ask(asker, step, shape, created, plan, tensors, 5);
-    picture_destroy(&values);
+    picture_destroy(&positions);
     return ok;
 }
 
@@ -147,7 +145,7 @@ static bool ask_neighbours(struct asker *asker, struct neighbours how, const str
     desc.len_q = desc.len_kv = length;
     desc.dim_qk = GUIDE_DIM;
     desc.dim_v = 1;
-    desc.scale = 2; /* see features_guide */
+    desc.scale = 2; /* see describe_guide */
     desc.window = true;
     desc.window_left = desc.window_right = (int32_t)how.reach;
     desc.key_bias = true;
@@ -189,7 +187,7 @@ static bool vote_and_fill(struct asker *asker, const struct picture *photo, stru
     const struct neighbours around = {.step = "fill in rows", .reach = 100, .behind = behind};
     size_t count = (size_t)photo->width * photo->height;
     struct picture guide = {0}, row = {0}, column = {0};
-    bool ok = features_guide(photo, &guide) && picture_create(photo->width, photo->height, 1, &row) &&
+    bool ok = describe_guide(photo, &guide) && picture_create(photo->width, photo->height, 1, &row) &&
               picture_create(photo->width, photo->height, 1, &column) &&
               ask_neighbours(asker, in_row, &guide, confidence, disparity, &row) &&
               ask_neighbours(asker, in_column, &guide, confidence, disparity, &column);
@@ -254,6 +252,7 @@ static bool rebuild(struct asker *asker, const struct scene *scene, const struct
     desc.len_q = count;
     desc.level_count = LEVELS;
     desc.input = HEED_DEFORM_OFFSETS;
+    desc.padding = HEED_PADDING_BORDER;
     heed_plan *plan = NULL;
     enum heed_status created = HEED_ERR_HOST_MEMORY;
     if (ok)
@@ -373,7 +372,7 @@ static bool write_pictures(const char *folder, const struct scene *scene, const 
     if (!ok)
         fprintf(stderr, "stereo: %s: %s\n", folder, strerror(errno));
     ok = ok && show_heat(disparity, (float)scene->max_disparity, &heat) && show_heat(confidence, 1, &sure) &&
-         show_row((const struct picture *[]){&scene->left, &heat, &sure, rebuilt}, 4, 216, &row) &&
+         show_row((const struct picture *[]){&scene->left, &heat, &sure, rebuilt}, 4, 200, &row) &&
          write_to(folder, "left.png", &scene->left) && write_to(folder, "disparity.png", &heat) &&
          write_to(folder, "confidence.png", &sure) && write_to(folder, "rebuilt.png", rebuilt) &&
          write_to(folder, "stereo.png", &row);
@@ -398,13 +397,13 @@ static bool demo(const struct options *options, struct scene *scene, struct aske
         return false;
     printf("pair     %s, %s: %u x %u pixels after halving, disparities up to %u\n", options->left, options->right,
            scene->width, scene->height, scene->max_disparity);
-    bool ok = asker_open(asker, options->backend, options->device) && features_describe(&scene->left, &left) &&
-              features_describe(&scene->right, &right) &&
+    bool ok = asker_open(asker, options->backend, options->device) && describe_surroundings(&scene->left, &left) &&
+              describe_surroundings(&scene->right, &right) &&
               picture_create(scene->width, scene->height, 1, &matched) &&
               picture_create(scene->width, scene->height, 1, &disparity) &&
               picture_create(scene->width, scene->height, 1, &confidence) &&
-              match(asker, "match left in right", &left, &right, &scene->right, scene->max_disparity, 0, &ours) &&
-              match(asker, "match right in left", &right, &left, &scene->left, 0, scene->max_disparity, &theirs);
+              match(asker, "match left in right", &left, &right, scene->max_disparity, 0, &ours) &&
+              match(asker, "match right in left", &right, &left, 0, scene->max_disparity, &theirs);
     if (ok) {
         check(&ours, &theirs, &matched, &confidence);
         memcpy(disparity.data, matched.data, (size_t)scene->width * scene->height * sizeof(float));
@@ -419,7 +418,7 @@ static bool demo(const struct options *options, struct scene *scene, struct aske
             print_errors("matched, trusted", &scene->truth, &matched, &confidence);
             print_errors("filled: the result", &scene->truth, &disparity, NULL);
         }
-        printf("\nleft picture rebuilt from the right one: PSNR %.1f dB, where it is trusted %.1f dB\n",
+        printf("\nleft picture rebuilt from the right one: PSNR %.1f dB, on trusted pixels %.1f dB\n",
                picture_psnr(&scene->left, &rebuilt, NULL), picture_psnr(&scene->left, &rebuilt, confidence.data));
         ok = write_pictures(options->out, scene, &disparity, &confidence, &rebuilt);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What a pixel says about itself, computed from the photograph alone: nothing here is learned. */
-#ifndef FEATURES_H
-#define FEATURES_H
+#ifndef DESCRIBE_H
+#define DESCRIBE_H
 
 #include "picture.h"
 
@@ -13,10 +13,10 @@ enum { DESCRIPTOR_DIM = 48, GUIDE_DIM = 5 };
  * taken off and the length made 1, which leaves brightness and contrast of the two cameras out. Each neighbour weighs
  * as much as it resembles the pixel in colour (Yoon and Kweon, 2006): at the edge of a leaf only the leaf speaks, not
  * what happens to be behind it, which differs between the views. */
-bool features_describe(const struct picture *photo, struct picture *descriptors);
+bool describe_surroundings(const struct picture *photo, struct picture *descriptors);
 
 /* Which pixels belong together: smoothed colour, x and y, in units in which a distance of 1 is "a little different". The
  * Gaussian exp(-|a - b|^2) is what softmax(2 a.b - |b|^2) gives: the missing |a|^2 is the same for every key. */
-bool features_guide(const struct picture *photo, struct picture *guide);
+bool describe_guide(const struct picture *photo, struct picture *guide);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What a pixel says about itself, computed from the photograph alone: nothing here is learned. */
-#include "features.h"
+#include "describe.h"
 
 #include <math.h>
 
@@ -72,7 +72,7 @@ static void describe_pixel(const struct picture *photo, const struct picture *co
         descriptor[n] /= sqrtf(square + quiet);
 }
 
-bool features_describe(const struct picture *photo, struct picture *descriptors)
+bool describe_surroundings(const struct picture *photo, struct picture *descriptors)
 {
     struct picture coarse = {0};
     *descriptors = (struct picture){0};
@@ -84,7 +84,7 @@ bool features_describe(const struct picture *photo, struct picture *descriptors)
     return ok;
 }
 
-bool features_guide(const struct picture *photo, struct picture *guide)
+bool describe_guide(const struct picture *photo, struct picture *guide)
 {
     const float colour_unit = 0.05f, pixel_unit = 8;
     struct picture smooth = {0};
