@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char usage[] =
     "check_kernels [options]: every kernel against the oracle\n"
@@ -51,6 +52,7 @@ struct suite {
     struct kernel_count kernels[KERNELS_MAX];
     uint32_t kernel_count;
     unsigned passed, failed, skipped;
+    double last_ms; /* when the last result was printed */
 };
 
 static void keep_message(void *user, enum heed_log_level level, const char *text)
@@ -89,11 +91,19 @@ static uint32_t list_kernels(const struct suite *suite, const struct test_case *
     return count;
 }
 
+static double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
+}
+
 static bool pass(struct suite *suite, const struct test_case *test, const char *kernel, const char *how)
 {
     suite->passed++;
     if (suite->options.verbose)
-        printf("ok      %-28s %-26s %s\n", test->name, kernel, how);
+        printf("ok      %-28s %-26s %6.0f ms %s\n", test->name, kernel, now_ms() - suite->last_ms, how);
+    suite->last_ms = now_ms();
     return true;
 }
 
@@ -107,6 +117,7 @@ static bool fail(struct suite *suite, const struct test_case *test, const char *
            suite->options.device ? " --device '" : "", suite->options.device ? suite->options.device : "",
            suite->options.device ? "'" : "", kernel, (unsigned long long)test->seed, test->line);
     fflush(stdout);
+    suite->last_ms = now_ms();
     return false;
 }
 
@@ -253,6 +264,7 @@ static void check_line(struct suite *suite, const char *line)
 {
     struct test_case test;
     const char *names[KERNELS_MAX];
+    suite->last_ms = now_ms();
     bool ok = test_case_init(suite->context, &test, line, suite->options.seed, !suite->options.list);
     if (!ok) {
         suite->failed++;

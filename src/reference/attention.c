@@ -261,8 +261,8 @@ static void solve_row(const struct call *c, struct row *r)
         break;
     case HEED_OP_SCORES:
         load_query(c, r);
-        for (uint32_t j = 0; j < r->keys.count; j++)
-            put(c, HEED_ARG_SCORES, row_number(c, r) * c->desc->len_kv + j, score(c, r, j));
+        for (uint32_t j = 0; j < c->desc->len_kv; j++) /* 0 behind the keys of a packed sequence */
+            put(c, HEED_ARG_SCORES, row_number(c, r) * c->desc->len_kv + j, j < r->keys.count ? score(c, r, j) : 0);
         break;
     case HEED_OP_SOFTMAX:
         make_logits(c, r, load_score);

@@ -294,9 +294,9 @@ static void bound_one(struct naive *n, enum heed_arg_id id, int64_t index, float
 
 static void bound_scores(struct naive *n)
 {
-    for (int64_t j = 0; j < n->keys; j++) {
-        double slack;
-        float s = score(n, j, &slack);
+    for (int64_t j = 0; j < n->d->len_kv; j++) {
+        double slack = 0;
+        float s = j < n->keys ? score(n, j, &slack) : 0;
         bound_one(n, HEED_ARG_SCORES, row_index(n) * n->d->len_kv + j, s, slack);
     }
 }
