@@ -237,16 +237,16 @@ static void fill_places(struct test_case *test)
         for (uint32_t l = 0; l < d->level_count; l++) {
             const struct heed_level *level = &d->levels[l];
             const uint32_t size[3] = {level->width, level->height, level->depth};
-            uint64_t reference = (slot / d->heads * p->reference_levels + (d->reference_per_level ? l : 0)) *
-                                 p->reference_width;
+            uint64_t reference =
+                (slot / d->heads * p->reference_levels + (d->reference_per_level ? l : 0)) * p->reference_width;
             for (uint32_t i = 0; i < level->points * axes; i++, index++) {
                 double x = place(test, size[i % axes]);
                 set(test, HEED_ARG_LOCATIONS, index, x);
                 if (d->input != HEED_DEFORM_OFFSETS)
                     continue;
                 const float *numbers = (const float *)test->tensor[HEED_ARG_REFERENCE].data + reference + i % axes;
-                double unit = d->reference_boxes ? numbers[axes] * d->offset_scale / (float)level->points
-                                                 : 1.0 / size[i % axes];
+                double unit =
+                    d->reference_boxes ? numbers[axes] * d->offset_scale / (float)level->points : 1.0 / size[i % axes];
                 set(test, HEED_ARG_OFFSETS, index, (x - numbers[0]) / unit);
             }
         }
@@ -255,9 +255,12 @@ static void fill_places(struct test_case *test)
 static void fill_weights(struct test_case *test)
 {
     const struct heed_deform_problem *p = &test->problem.deform;
-    for (uint64_t i = 0; i < test->tensor[HEED_ARG_WEIGHTS].count; i++)
-        set(test, HEED_ARG_WEIGHTS, i,
-            test_random_chance(&test->random, 0.05) ? 0 : test_random_uniform(&test->random, -0.2, 0.5));
+    for (uint64_t i = 0; i < test->tensor[HEED_ARG_WEIGHTS].count; i++) {
+        double weight = test_random_uniform(&test->random, -0.2, 0.5);
+        if (test_random_chance(&test->random, 0.1))
+            weight = test->deform_inputs.poison && i % 2 ? INFINITY : 0;
+        set(test, HEED_ARG_WEIGHTS, i, weight);
+    }
     for (uint64_t i = 0; i < test->tensor[HEED_ARG_LOGITS].count; i++) {
         double logit = (test->deform_inputs.logits == LOGITS_HEAVY ? 100 : 2) * test_random_normal(&test->random);
         if (test->deform_inputs.logits == LOGITS_INFINITE) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Deformable attention in f32, one query and head at a time, with first-order bounds of the rounding errors beside every
- * number. */
+ * Deformable attention in f32, one query and head at a time, with first-order bounds of the rounding errors beside
+ * every number. */
 #include "deform_naive.h"
 
 #include "dtype.h"
@@ -132,7 +132,6 @@ static void add_sample(struct naive *n, const struct heed_level *level, const st
     float weight = n->weight[point];
     double error = c[0].error + c[1].error + c[2].error;
     for (uint32_t channel = 0; channel < n->d->dim; channel++) {
-        float sample = 0;
         double size = 0;
         for (int k = 0; k < 8; k++) {
             int i = k & 1, j = k >> 1 & 1, l = k >> 2;
@@ -140,15 +139,15 @@ static void add_sample(struct naive *n, const struct heed_level *level, const st
             if (share == 0 || share * weight == 0)
                 continue;
             float v = (float)value_at(n, level, c[0].low + i, c[1].low + j, c[2].low + l, channel);
-            sample += share * v;
+            n->o[channel] += weight * share * v;
             size += fabs((double)share * v);
         }
-        n->o[channel] += weight * sample;
-        double part = fabs((double)weight);
-        /* Three products make a share, one the weight; 1 - f and the f32 of far coordinates are in `error`. */
-        n->noise[channel] += part * (size * (n->weight_error[point] + 8 * ROUND) +
-                                     (error > 0 ? (error + 3 * ROUND) * steepest(n, level, c, channel) : 0)) +
-                             FLT_MIN * size;
+        /* Three products make a share, one the weight; 1 - f is one rounding on each axis; the sum's are as a rule the
+         * square root of their number (Higham and Mary 2019). */
+        double moved = error > 0 ? (error + 3 * ROUND) * steepest(n, level, c, channel) : 0;
+        n->noise[channel] +=
+            fabs((double)weight) * (size * (n->weight_error[point] + (10 + sqrt(8.0 * n->p->points)) * ROUND) + moved) +
+            FLT_MIN * size;
     }
 }
 
@@ -169,10 +168,10 @@ static void add_level(struct naive *n, uint32_t l, uint32_t first)
                 location = at(n, HEED_ARG_LOCATIONS, index);
             } else {
                 float center = at(n, HEED_ARG_REFERENCE, reference + a), offset = at(n, HEED_ARG_OFFSETS, index);
-                float step = d->reference_boxes ? offset / (float)level->points *
-                                                      at(n, HEED_ARG_REFERENCE, reference + d->axes + a) *
-                                                      d->offset_scale
-                                                : offset / (float)size[a];
+                float step = d->reference_boxes
+                                 ? offset / (float)level->points * at(n, HEED_ARG_REFERENCE, reference + d->axes + a) *
+                                       d->offset_scale
+                                 : offset / (float)size[a];
                 location = center + step;
                 /* A division of 2.5 ULP, two products, a sum. */
                 error = fabs((double)step) * (2.5 * ULP + 2 * ROUND) + ROUND * fabs((double)location);
@@ -201,7 +200,6 @@ static void set_bounds(struct naive *n, uint64_t o)
     for (uint32_t c = 0; c < n->d->dim; c++) {
         double error = fabs(stored(t, n->o[c]) - t->expected[o + c]);
         worst = isfinite(error) ? fmax(worst, error) : worst;
-        n->noise[c] += n->p->points * ROUND * fabs((double)n->o[c]);
         n->noise[c] += test_half_ulp(t->dtype, fabs(t->expected[o + c]) + n->noise[c]);
     }
     for (uint32_t c = 0; c < n->d->dim; c++) {
@@ -209,8 +207,8 @@ static void set_bounds(struct naive *n, uint64_t o)
         t->bound[o + c] = isfinite(expected) ? 2 * worst + n->noise[c] : 0;
         if (!test_value_ok(t->dtype, got, expected, 2 * n->noise[c]) && !n->test->error[0])
             snprintf(n->test->error, sizeof n->test->error,
-                     "the oracle and a plain f32 evaluation disagree: o[%" PRIu64 "] is %.9g and %.9g, noise %.3g", o + c,
-                     expected, got, n->noise[c]);
+                     "the oracle and a plain f32 evaluation disagree: o[%" PRIu64 "] is %.9g and %.9g, noise %.3g",
+                     o + c, expected, got, n->noise[c]);
     }
 }
 
