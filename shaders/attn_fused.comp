@@ -13,15 +13,7 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #endif
 #include "abi.h"
-#define HEED_ATTN_TERMS
-#include "attn.glsl"
-
-HEED_TENSOR_IN(q, HEED_ATTN_Q)
-HEED_TENSOR_IN(k, HEED_ATTN_K)
-HEED_TENSOR_IN(v, HEED_ATTN_V)
-HEED_TENSOR_OUT(o, HEED_ATTN_O)
-layout(set = 0, binding = HEED_ATTN_LSE) writeonly buffer Lse { float lse_w[]; };
-layout(set = 0, binding = HEED_ATTN_ENTROPY) writeonly buffer Entropy { float entropy_w[]; };
+#include "fused.glsl"
 
 // Scores: KEY_LANES lanes side by side on keys; a lane makes SCORE_ROWS rows of one key, or one row of SCORE_KEYS keys,
 // 4 scores at most.
@@ -47,33 +39,17 @@ shared float shared_max[BR], shared_sum[BR], shared_weighted[BR], shared_shift[B
 shared float shared_part[WG];
 #endif
 
-// The pairs of a tile that something may rule out: their weight is 0, but 0 x NaN is not.
-const bool GUARDED = (FLAGS & (HEED_ATTN_MASK_BOOL | HEED_ATTN_MASK_ADD | HEED_ATTN_CAUSAL | HEED_ATTN_WINDOW |
-                               HEED_ATTN_KEY_BIAS)) != 0u;
-
-vec4 load_q(Sequence s, uint row, uint d)
-{
-    uint e = HEED_RESIDUAL(push, HEED_ATTN_Q) + (flag(HEED_ATTN_PACKED_Q) ? 0u : s.batch * push.q_stride_batch) +
-             s.head * push.q_stride_head + (s.row_start + row) * push.q_stride_row + 4u * d;
-    return heed_first(q_load4n(DT_Q, e, DIM_QK - 4u * d), DIM_QK - 4u * d);
-}
-
-vec4 load_k(Sequence s, uint key, uint d)
-{
-    uint e = HEED_RESIDUAL(push, HEED_ATTN_K) + (flag(HEED_ATTN_PACKED_KV) ? 0u : s.batch * push.k_stride_batch) +
-             s.head_kv * push.k_stride_head + (s.key_start + key) * push.k_stride_row + 4u * d;
-    return heed_first(k_load4n(DT_K, e, DIM_QK - 4u * d), DIM_QK - 4u * d);
-}
-
 // What a lane keeps is in named variables, not in arrays: arrays end in memory on V3D even when every index is known.
 float add_dot(float s, vec4 a, vec4 b)
 {
     return fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, s))));
 }
 
-vec4 tile_q(Sequence s, uint row0, uint last_row, uint row, uint d)
+// `begin` is that of row 0 of the sequence.
+vec4 tile_q(uint begin, uint row0, uint last_row, uint row, uint d)
 {
-    return Q_SHARED ? shared_q[row * Q_VECTORS + d] : load_q(s, min(row0 + row, last_row), d);
+    return Q_SHARED ? shared_q[row * Q_VECTORS + d]
+                    : load_q(begin + min(row0 + row, last_row) * push.q_stride_row, 4u * d);
 }
 
 // Scores of `count` keys from `key0` on, into shared_p.
@@ -82,16 +58,18 @@ void make_scores(Sequence s, uint t, uint row0, uint last_row, uint key0, uint c
     uint lane = t % KEY_LANES, row = t / KEY_LANES * SCORE_ROWS, end = count - 1u;
     if (row >= BR)
         return;
+    uint q0 = q_begin(s), k0 = k_begin(s);
     vec4 score = vec4(0.0);
     [[dont_unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
-        vec4 kk = load_k(s, key0 + min(lane, end), d), qq = tile_q(s, row0, last_row, row, d);
+        vec4 kk = load_k(k0 + (key0 + min(lane, end)) * push.k_stride_row, 4u * d);
+        vec4 qq = tile_q(q0, row0, last_row, row, d);
         score.x = add_dot(score.x, qq, kk);
 #define SCORE(n, component) \
         if (SCORES > n) { \
             if (SCORE_KEYS > 1u) \
-                kk = load_k(s, key0 + min(lane + n * KEY_LANES, end), d); \
+                kk = load_k(k0 + (key0 + min(lane + n * KEY_LANES, end)) * push.k_stride_row, 4u * d); \
             else \
-                qq = tile_q(s, row0, last_row, row + n, d); \
+                qq = tile_q(q0, row0, last_row, row + n, d); \
             score.component = add_dot(score.component, qq, kk); \
         }
         SCORE(1u, y)
@@ -191,53 +169,22 @@ void make_softmax(Sequence s, uint t, uint row0, uint key0, uint count)
 #endif
 }
 
-// Row r of the tile: its share of o if the keys are split, else o itself.
-void store_row(Sequence s, uint split, uint row0, uint r, uint feature, vec4 acc)
-{
-    uint row = row0 + r, e = HEED_RESIDUAL(push, HEED_ATTN_O) + feature;
-    if (flag(HEED_ATTN_PARTIAL)) {
-        e += (split * push.row_total + partial_index(s, row)) * DIM_V;
-        o_store4n(HEED_DT_F32, e, acc, DIM_V - feature);
-    } else {
-        e += (flag(HEED_ATTN_PACKED_Q) ? 0u : s.batch * push.o_stride_batch) + s.head * push.o_stride_head +
-             (s.row_start + row) * push.o_stride_row;
-        float factor = row_end(s, shared_max[r], shared_sum[r], shared_weighted[r]).factor;
-        // A row that attends to nothing is 0 even where the accumulator is not a number.
-        o_store4n(DT_O, e, factor == 0.0 ? vec4(0.0) : acc * factor, DIM_V - feature);
-    }
-}
-
 void main()
 {
     uint t = gl_LocalInvocationIndex;
-    uint slices = (DIM_V + DIM_V_SLICE - 1u) / DIM_V_SLICE;
-    uint row0 = gl_WorkGroupID.x / slices * BR, slice = gl_WorkGroupID.x % slices;
-    uint splits = (push.keys + push.key_chunk - 1u) / push.key_chunk;
-    splits = max(splits, 1u);
-    uint split = gl_WorkGroupID.z % splits;
+    uint row0 = gl_WorkGroupID.x / SLICES * BR, slice = gl_WorkGroupID.x % SLICES;
+    uint splits = split_count(), split = gl_WorkGroupID.z % splits;
     Sequence s = sequence(gl_WorkGroupID.z / splits, gl_WorkGroupID.y);
-    uint end_row = s.rows > push.row0 ? min(s.rows - push.row0, push.rows) : 0u; // counted from push.row0, as row0 is
+    uint end_row = row_count(s);
     if (row0 >= end_row)
         return;
     uint last_row = end_row - 1u;
-
-    // The keys that any row of this block can attend to, counted from push.key0.
-    int first = int(push.key0 + split * push.key_chunk), last = min(int(s.keys), int(push.key0 + push.keys));
-    last = min(last, first + int(push.key_chunk));
-    int top = int(push.row0 + row0) + s.diagonal, bottom = int(push.row0 + min(row0 + BR - 1u, last_row)) + s.diagonal;
-    if (flag(HEED_ATTN_CAUSAL))
-        last = min(last, bottom + 1);
-    if (flag(HEED_ATTN_WINDOW)) {
-        if (push.window_right >= 0 && bottom < 0x7fffffff - push.window_right - 1)
-            last = min(last, bottom + push.window_right + 1);
-        if (push.window_left >= 0)
-            first = max(first, top - push.window_left);
-    }
-    uint key = uint(first) - push.key0, end_key = last > first ? uint(last) - push.key0 : uint(first) - push.key0;
+    KeyRange range = key_range(s, split, row0, min(row0 + BR - 1u, last_row));
 
     if (Q_SHARED)
         for (uint e = t; e < BR * Q_VECTORS; e += WG)
-            shared_q[e] = load_q(s, min(row0 + e / Q_VECTORS, last_row), e % Q_VECTORS);
+            shared_q[e] = load_q(q_begin(s) + min(row0 + e / Q_VECTORS, last_row) * push.q_stride_row,
+                                 4u * (e % Q_VECTORS));
     for (uint e = t; e < BR; e += WG) {
         shared_max[e] = HEED_RULED_OUT;
         shared_sum[e] = 0.0;
@@ -248,11 +195,10 @@ void main()
     bool working = row_lane < BR && column < COLUMNS && feature < DIM_V;
     vec4 acc0 = vec4(0.0), acc1 = vec4(0.0), acc2 = vec4(0.0), acc3 = vec4(0.0); // rows row_lane + n ROW_LANES
 #define EACH_ACCUMULATOR(macro) macro(0u, acc0) macro(1u, acc1) macro(2u, acc2) macro(3u, acc3)
-    uint v_base = HEED_RESIDUAL(push, HEED_ATTN_V) + (flag(HEED_ATTN_PACKED_KV) ? 0u : s.batch * push.v_stride_batch) +
-                  s.head_kv * push.v_stride_head + s.key_start * push.v_stride_row + feature;
+    uint v_base = v_begin(s) + feature;
 
-    [[dont_unroll]] for (; key < end_key; key += BC) {
-        uint count = min(BC, end_key - key);
+    [[dont_unroll]] for (uint key = range.first; key < range.end; key += BC) {
+        uint count = min(BC, range.end - key);
         barrier();
         make_scores(s, t, row0, last_row, key, count);
         barrier();
@@ -277,28 +223,15 @@ void main()
     }
     barrier();
 
-    for (uint r = t; r < BR && slice == 0u; r += WG) {
-        uint row = row0 + r;
-        if (row > last_row)
-            continue;
-        if (flag(HEED_ATTN_PARTIAL)) {
-            uint e = HEED_RESIDUAL(push, HEED_ATTN_LSE) + 4u * (split * push.row_total + partial_index(s, row));
-            lse_w[e] = shared_max[r];
-            lse_w[e + 1u] = shared_sum[r];
-            lse_w[e + 2u] = shared_weighted[r];
-        } else {
-            RowEnd end = row_end(s, shared_max[r], shared_sum[r], shared_weighted[r]);
-            uint i = row_index(s, row);
-            if (flag(HEED_ATTN_WRITE_LSE))
-                lse_w[HEED_RESIDUAL(push, HEED_ATTN_LSE) + i] = end.lse;
-            if (flag(HEED_ATTN_WRITE_ENTROPY))
-                entropy_w[HEED_RESIDUAL(push, HEED_ATTN_ENTROPY) + i] = end.entropy;
-        }
-    }
+    for (uint r = t; r < BR && slice == 0u; r += WG)
+        if (row0 + r <= last_row)
+            store_sums(s, split, row0 + r, shared_max[r], shared_sum[r], shared_weighted[r]);
     if (!working)
         return;
 #define STORE(n, acc) \
-    if (VALUE_ROWS > n && row0 + row_lane + n * ROW_LANES <= last_row) \
-        store_row(s, split, row0, row_lane + n * ROW_LANES, feature, acc);
+    if (VALUE_ROWS > n && row0 + row_lane + n * ROW_LANES <= last_row) { \
+        uint r = row_lane + n * ROW_LANES; \
+        store_o(o_begin(s, split, row0 + r), feature, acc, o_factor(s, shared_max[r], shared_sum[r])); \
+    }
     EACH_ACCUMULATOR(STORE)
 }

@@ -9,16 +9,35 @@
 
 struct tile {
     enum heed_kernel kernel;
-    uint32_t group, br, bc; /* invocations, rows, keys */
+    uint32_t group; /* invocations */
+    uint32_t br;    /* HEED_SPEC_BR: rows of the group, or of a lane where a lane owns rows */
+    uint32_t bc;    /* keys */
+    uint32_t rows;  /* of the group */
+    uint32_t slice; /* features of the output that a group can make */
+};
+
+enum {
+    ROWS_SLICE = 128, /* lanes that own rows keep slice / 4 vec4 a row: beyond this they live in memory anyway */
+    ROWS_DIM_QK = 256,
 };
 
 /* Rows x keys of a tile. 128 invocations are what every device has. Output accumulators are 4 vec4 a lane at most:
  * 16 rows of 128 features, 8 of 256, 4 of 512. */
+#define TILE(kernel, group, br, bc) \
+    { kernel, group, br, bc, br, 16 * (group) / (br) < 4 * (group) ? 16 * (group) / (br) : 4 * (group) }
+#define ROWS(group, br) { HEED_KERNEL_ATTN_ROWS, group, br, 4, (group) * (br), ROWS_SLICE }
+/* Rows of lanes, 512 x 512 keys of 64 features, 2 cores, GFLOP per CPU second against the 16x32 tile: lavapipe 26.1
+ * 15.1 : 2.5 (4 rows a lane: 10.9), lavapipe 22.3 2.1 : 1.7, where loads in a loop are gathers whatever their index. */
 static const struct tile tiles[] = {
-    { HEED_KERNEL_ATTN_FUSED_SUBGROUP, 128, 16, 32 }, { HEED_KERNEL_ATTN_FUSED_SUBGROUP, 128, 8, 32 },
-    { HEED_KERNEL_ATTN_FUSED_SUBGROUP, 128, 4, 64 },  { HEED_KERNEL_ATTN_FUSED_SUBGROUP, 64, 1, 256 },
-    { HEED_KERNEL_ATTN_FUSED, 128, 16, 32 },          { HEED_KERNEL_ATTN_FUSED, 128, 8, 32 },
-    { HEED_KERNEL_ATTN_FUSED, 128, 4, 64 },           { HEED_KERNEL_ATTN_FUSED, 64, 1, 256 },
+    ROWS(8, 2),
+    TILE(HEED_KERNEL_ATTN_FUSED_SUBGROUP, 128, 16, 32),
+    TILE(HEED_KERNEL_ATTN_FUSED_SUBGROUP, 128, 8, 32),
+    TILE(HEED_KERNEL_ATTN_FUSED_SUBGROUP, 128, 4, 64),
+    TILE(HEED_KERNEL_ATTN_FUSED_SUBGROUP, 64, 1, 256),
+    TILE(HEED_KERNEL_ATTN_FUSED, 128, 16, 32),
+    TILE(HEED_KERNEL_ATTN_FUSED, 128, 8, 32),
+    TILE(HEED_KERNEL_ATTN_FUSED, 128, 4, 64),
+    TILE(HEED_KERNEL_ATTN_FUSED, 64, 1, 256),
 };
 
 enum {
@@ -27,7 +46,6 @@ enum {
     STAGE_BC = 32,         /* keys that aggregate holds in shared memory */
     MERGE_GROUP = 64,
     PACK_GROUP = 64,
-    ACCUMULATORS = 4,      /* vec4 of output a lane keeps */
 };
 
 /* ---- a part of the problem that one step can do */
@@ -200,7 +218,7 @@ static void bind(struct heed_step *step, uint32_t slot, enum heed_arg_id arg, ui
 {
     if (slot >= step->binding_count)
         step->binding_count = slot + 1;
-    step->bindings[slot] = (struct heed_step_binding){ arg, element_bytes, offset, (bytes + 3) / 4 * 4 };
+    step->bindings[slot] = (struct heed_step_binding){ arg, element_bytes, offset, bytes };
 }
 
 static void bind_part(const struct lowering *l, struct heed_step *step, uint32_t slot, const struct tensor *t,
@@ -390,14 +408,13 @@ static enum heed_status add_side_table(struct lowering *l)
 
 static uint32_t slice_of(const struct tile *tile, uint32_t dim_v)
 {
-    uint32_t most = 4 * tile->group * ACCUMULATORS / tile->br;
-    if (most > 4 * tile->group)
-        most = 4 * tile->group;
-    return dim_v < most ? dim_v : most;
+    return dim_v < tile->slice ? dim_v : tile->slice;
 }
 
 static uint32_t shared_bytes(const struct tile *tile, uint32_t q_vectors)
 {
+    if (tile->kernel == HEED_KERNEL_ATTN_ROWS)
+        return 0;
     return 16 * tile->br * q_vectors + 4 * tile->br * (tile->bc + 1) + 16 * tile->br + 4 * tile->group + 16;
 }
 
@@ -409,7 +426,7 @@ static bool fused_fits(const struct lowering *l, const struct part *part, enum a
             return false;
     uint32_t slices = ceil_div(l->d->dim_v, slice_of(l->tile, l->d->dim_v)), most = l->limits->max_group_count;
     uint32_t splits = ceil_div(l->step_keys, l->key_chunk);
-    *axis = (uint64_t)ceil_div(part->rows, l->tile->br) * slices > most || (l->partial && part->rows > most) ? AXIS_ROW
+    *axis = (uint64_t)ceil_div(part->rows, l->tile->rows) * slices > most || (l->partial && part->rows > most) ? AXIS_ROW
             : part->heads > most                                                             ? AXIS_HEAD
             : (uint64_t)part->batches * splits > most                                        ? AXIS_BATCH
                                                                                              : AXIS_NONE;
@@ -474,7 +491,7 @@ static enum heed_status emit_fused(struct lowering *l, const struct part *part)
             bind_part(l, step, HEED_ATTN_O, &l->o, part, 0, 0);
         }
         fill_holes(step);
-        step->groups[0] = ceil_div(part->rows, tile->br) * slices;
+        step->groups[0] = ceil_div(part->rows, tile->rows) * slices;
         step->groups[1] = part->heads;
         step->groups[2] = part->batches * step_splits;
         key0 += keys;
@@ -529,7 +546,7 @@ static enum heed_status choose_splits(struct lowering *l)
                              (unsigned long long)l->limits->max_storage_range);
     }
     /* Few rows leave a wide device idle: split the keys until there are enough work groups. */
-    uint64_t groups = (uint64_t)d->batch * d->heads_q * ceil_div(d->len_q, tile->br) *
+    uint64_t groups = (uint64_t)d->batch * d->heads_q * ceil_div(d->len_q, tile->rows) *
                       ceil_div(d->dim_v, slice_of(tile, d->dim_v));
     uint64_t enough = l->plan->device->info.type == HEED_DEVICE_CPU ? 4 : 64;
     uint64_t splits = groups > 0 && groups < enough ? enough / groups : 1;
@@ -716,7 +733,7 @@ static struct lowering lowering_init(heed_plan *plan, const struct tile *tile)
         .flags = flags_of(d),
         .key_chunk = d->len_kv > 0 ? d->len_kv : 1,
         .step_keys = d->len_kv,
-        .row_quantum = tile ? tile->br : STAGE_BR,
+        .row_quantum = tile ? tile->rows : STAGE_BR,
     };
     l.q = view_tensor(HEED_ARG_Q, &d->q, d->dim_qk, false, d->total_q);
     l.k = view_tensor(HEED_ARG_K, &d->k, d->dim_qk, true, d->total_kv);
@@ -818,6 +835,8 @@ static bool accepts_fused(const struct heed_candidate *self, const heed_plan *pl
         snprintf(why, why_size, "the path asked for is staged");
     else if (d->path == HEED_PATH_AUTO && d->weights)
         snprintf(why, why_size, "weights are asked for, and staged makes them on the way");
+    else if (tile->kernel == HEED_KERNEL_ATTN_ROWS && d->dim_qk > ROWS_DIM_QK)
+        snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, ROWS_DIM_QK);
     else if (tile->kernel == HEED_KERNEL_ATTN_FUSED_SUBGROUP && limits->no_subgroups)
         snprintf(why, why_size, "subgroups are switched off");
     else if (tile->kernel == HEED_KERNEL_ATTN_FUSED_SUBGROUP && !plan->device->info.has_subgroups)
@@ -838,6 +857,8 @@ static bool prefers_fused(const struct heed_candidate *self, const heed_plan *pl
 {
     const struct tile *tile = self->tile;
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    if (tile->kernel == HEED_KERNEL_ATTN_ROWS) /* half the lanes of a group busy */
+        return plan->device->info.type == HEED_DEVICE_CPU && d->len_q >= tile->group;
     if (tile->br == 1)
         return true;
     return d->len_q > tile->br / 2 && slice_of(tile, d->dim_v) >= d->dim_v;
@@ -866,10 +887,11 @@ static bool accepts_staged(const struct heed_candidate *self, const heed_plan *p
 const struct heed_candidate *heed_attention_candidates(enum heed_op op, uint32_t *count)
 {
     static const struct heed_candidate attention[] = {
-        FUSED("attn_fused__subgroup_16x32", 0), FUSED("attn_fused__subgroup_8x32", 1),
-        FUSED("attn_fused__subgroup_4x64", 2),  FUSED("attn_fused__subgroup_1x256", 3),
-        FUSED("attn_fused__plain_16x32", 4),    FUSED("attn_fused__plain_8x32", 5),
-        FUSED("attn_fused__plain_4x64", 6),     FUSED("attn_fused__plain_1x256", 7),
+        FUSED("attn_fused__rows_2x4", 0),        FUSED("attn_fused__subgroup_16x32", 1),
+        FUSED("attn_fused__subgroup_8x32", 2),   FUSED("attn_fused__subgroup_4x64", 3),
+        FUSED("attn_fused__subgroup_1x256", 4),  FUSED("attn_fused__plain_16x32", 5),
+        FUSED("attn_fused__plain_8x32", 6),      FUSED("attn_fused__plain_4x64", 7),
+        FUSED("attn_fused__plain_1x256", 8),
         { "attn_staged__plain", accepts_staged, lower_staged, NULL, NULL },
     };
     static const struct heed_candidate scores[] = { { "attn_scores__plain", accepts_staged, lower_staged, NULL, NULL } };

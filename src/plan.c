@@ -9,6 +9,7 @@
 static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_FUSED] = "attn_fused",
     [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = "attn_fused_subgroup",
+    [HEED_KERNEL_ATTN_ROWS] = "attn_rows",
     [HEED_KERNEL_ATTN_MERGE] = "attn_merge",
     [HEED_KERNEL_ATTN_SCORES] = "attn_scores",
     [HEED_KERNEL_ATTN_SOFTMAX] = "attn_softmax",

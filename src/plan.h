@@ -12,6 +12,7 @@
 enum heed_kernel {
     HEED_KERNEL_ATTN_FUSED,          /* attn_fused.comp */
     HEED_KERNEL_ATTN_FUSED_SUBGROUP, /* attn_fused.comp with -DHEED_SUBGROUP */
+    HEED_KERNEL_ATTN_ROWS,
     HEED_KERNEL_ATTN_MERGE,
     HEED_KERNEL_ATTN_SCORES,
     HEED_KERNEL_ATTN_SOFTMAX,

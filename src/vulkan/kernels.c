@@ -10,6 +10,7 @@
 #endif
 #ifndef HEED_WITHOUT_ATTN_MERGE
 #include "attn_merge.spv.h"
+#include "attn_rows.spv.h"
 #endif
 #ifndef HEED_WITHOUT_ATTN_SCORES
 #include "attn_scores.spv.h"
@@ -41,6 +42,7 @@ const uint32_t *heed_vk_kernel_code(enum heed_kernel kernel, size_t *bytes)
         [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = CODE(attn_fused_subgroup),
 #endif
 #ifndef HEED_WITHOUT_ATTN_MERGE
+        [HEED_KERNEL_ATTN_ROWS] = CODE(attn_rows),
         [HEED_KERNEL_ATTN_MERGE] = CODE(attn_merge),
 #endif
 #ifndef HEED_WITHOUT_ATTN_SCORES
