@@ -251,7 +251,7 @@ static void *run_many(void *user)
     for (int i = 0; i < 20; i++) {
         const struct heed_arg args[] = {{"q", own->q, 4}, {"o", own->o, 12}};
         if (heed_run(&own->plan, args, 2, NULL) != HEED_OK)
-            return "run";
+            return user;
     }
     return NULL;
 }
