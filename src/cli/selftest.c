@@ -289,7 +289,7 @@ static void test_kernel(struct session *session, const struct trial *trial, cons
     tally->ok += strcmp(verdict, "ok") == 0;
     tally->skipped += strcmp(verdict, "skip") == 0;
     tally->failed += strcmp(verdict, "FAILED") == 0;
-    printf("  %-6s  %-32s %-30s%s%s\n", verdict, kernel, trial->name, *detail ? "  " : "", detail);
+    printf("  %-6s  %-28s  %s%s%s\n", verdict, kernel, trial->name, *detail ? ": " : "", detail);
     fflush(stdout);
     free_outputs(&got);
 }
