@@ -30,9 +30,8 @@ static bool find_compute(VkPhysicalDevice device, uint32_t *family)
 
 bool app_create_instance(struct app *app)
 {
-    const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
-                                           .pApplicationName = "embed",
-                                           .apiVersion = VK_API_VERSION_1_1};
+    const VkApplicationInfo application = {
+        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pApplicationName = "embed", .apiVersion = VK_API_VERSION_1_1};
     const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
                                        .pApplicationInfo = &application};
     VkPhysicalDevice devices[DEVICES_MAX];
@@ -84,9 +83,8 @@ static uint32_t find_memory(const struct app *app, uint32_t allowed)
 struct app_buffer app_create_buffer(const struct app *app, VkDeviceSize bytes)
 {
     struct app_buffer buffer = {.bytes = bytes};
-    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                     .size = bytes,
-                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
+    const VkBufferCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = bytes, .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
     VkMemoryRequirements needs;
     app_must(vkCreateBuffer(app->device, &info, NULL, &buffer.buffer), "vkCreateBuffer");
     vkGetBufferMemoryRequirements(app->device, buffer.buffer, &needs);
@@ -114,15 +112,13 @@ struct app_shader app_create_shader(const struct app *app, const uint32_t *code,
                                                         .pBindings = bindings};
     app_must(vkCreateDescriptorSetLayout(app->device, &set_layout, NULL, &shader.set_layout),
              "vkCreateDescriptorSetLayout");
-    const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                               .setLayoutCount = 1,
-                                               .pSetLayouts = &shader.set_layout};
+    const VkPipelineLayoutCreateInfo layout = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1, .pSetLayouts = &shader.set_layout};
     app_must(vkCreatePipelineLayout(app->device, &layout, NULL, &shader.layout), "vkCreatePipelineLayout");
 
     VkShaderModule module;
-    const VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                                  .codeSize = code_bytes,
-                                                  .pCode = code};
+    const VkShaderModuleCreateInfo module_info = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = code_bytes, .pCode = code};
     app_must(vkCreateShaderModule(app->device, &module_info, NULL, &module), "vkCreateShaderModule");
     const VkComputePipelineCreateInfo pipeline = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
@@ -136,10 +132,8 @@ struct app_shader app_create_shader(const struct app *app, const uint32_t *code,
     vkDestroyShaderModule(app->device, module, NULL);
 
     const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, buffer_count};
-    const VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-                                             .maxSets = 1,
-                                             .poolSizeCount = 1,
-                                             .pPoolSizes = &size};
+    const VkDescriptorPoolCreateInfo pool = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = 1, .poolSizeCount = 1, .pPoolSizes = &size};
     app_must(vkCreateDescriptorPool(app->device, &pool, NULL, &shader.pool), "vkCreateDescriptorPool");
     const VkDescriptorSetAllocateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
                                              .descriptorPool = shader.pool,

@@ -5,50 +5,51 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Result, how to give it back, name, parameters, arguments, and when heed may call it. */
+/* A row: result, how to give it back, name, parameters, arguments, and the one part of heed that may call it
+ * (CALLER_APP: none). */
+#define CREATE(X, type, allowed) \
+    X(VkResult, return, vkCreate##type, \
+      (VkDevice a, const Vk##type##CreateInfo *b, const VkAllocationCallbacks *c, Vk##type *d), (a, b, c, d), allowed)
 #define FUNCTIONS(X) \
-    X(VkResult, return, vkQueueSubmit, (VkQueue a, uint32_t b, const VkSubmitInfo *c, VkFence d), (a, b, c, d), CALLER_APP) \
-    X(VkResult, return, vkQueueSubmit2, (VkQueue a, uint32_t b, const VkSubmitInfo2 *c, VkFence d), (a, b, c, d), CALLER_APP) \
+    X(VkResult, return, vkQueueSubmit, (VkQueue a, uint32_t b, const VkSubmitInfo *c, VkFence d), (a, b, c, d), \
+      CALLER_APP) \
+    X(VkResult, return, vkQueueSubmit2, (VkQueue a, uint32_t b, const VkSubmitInfo2 *c, VkFence d), (a, b, c, d), \
+      CALLER_APP) \
     X(VkResult, return, vkQueueWaitIdle, (VkQueue a), (a), CALLER_APP) \
     X(VkResult, return, vkDeviceWaitIdle, (VkDevice a), (a), CALLER_APP) \
     X(VkResult, return, vkWaitForFences, (VkDevice a, uint32_t b, const VkFence *c, VkBool32 d, uint64_t e), \
       (a, b, c, d, e), CALLER_APP) \
-    X(VkResult, return, vkAllocateMemory, (VkDevice a, const VkMemoryAllocateInfo *b, const VkAllocationCallbacks *c, \
-      VkDeviceMemory *d), (a, b, c, d), CALLER_APP) \
-    X(VkResult, return, vkMapMemory, (VkDevice a, VkDeviceMemory b, VkDeviceSize c, VkDeviceSize d, VkMemoryMapFlags e, void **f), \
+    X(VkResult, return, vkAllocateMemory, \
+      (VkDevice a, const VkMemoryAllocateInfo *b, const VkAllocationCallbacks *c, VkDeviceMemory *d), (a, b, c, d), \
+      CALLER_APP) \
+    X(VkResult, return, vkMapMemory, \
+      (VkDevice a, VkDeviceMemory b, VkDeviceSize c, VkDeviceSize d, VkMemoryMapFlags e, void **f), \
       (a, b, c, d, e, f), CALLER_APP) \
-    X(VkResult, return, vkCreateDevice, (VkPhysicalDevice a, const VkDeviceCreateInfo *b, const VkAllocationCallbacks *c, \
-      VkDevice *d), (a, b, c, d), CALLER_APP) \
-    X(VkResult, return, vkCreateBuffer, (VkDevice a, const VkBufferCreateInfo *b, const VkAllocationCallbacks *c, VkBuffer *d), \
-      (a, b, c, d), CALLER_APP) \
-    X(VkResult, return, vkCreateFence, (VkDevice a, const VkFenceCreateInfo *b, const VkAllocationCallbacks *c, VkFence *d), \
-      (a, b, c, d), CALLER_APP) \
-    X(VkResult, return, vkCreateCommandPool, (VkDevice a, const VkCommandPoolCreateInfo *b, const VkAllocationCallbacks *c, \
-      VkCommandPool *d), (a, b, c, d), CALLER_APP) \
-    X(VkResult, return, vkAllocateCommandBuffers, (VkDevice a, const VkCommandBufferAllocateInfo *b, VkCommandBuffer *c), \
-      (a, b, c), CALLER_APP) \
-    X(VkResult, return, vkCreateQueryPool, (VkDevice a, const VkQueryPoolCreateInfo *b, const VkAllocationCallbacks *c, \
-      VkQueryPool *d), (a, b, c, d), CALLER_APP) \
-    X(VkResult, return, vkCreateDescriptorSetLayout, (VkDevice a, const VkDescriptorSetLayoutCreateInfo *b, \
-      const VkAllocationCallbacks *c, VkDescriptorSetLayout *d), (a, b, c, d), CALLER_PREPARE) \
-    X(VkResult, return, vkCreatePipelineLayout, (VkDevice a, const VkPipelineLayoutCreateInfo *b, \
-      const VkAllocationCallbacks *c, VkPipelineLayout *d), (a, b, c, d), CALLER_PREPARE) \
-    X(VkResult, return, vkCreateShaderModule, (VkDevice a, const VkShaderModuleCreateInfo *b, const VkAllocationCallbacks *c, \
-      VkShaderModule *d), (a, b, c, d), CALLER_PREPARE) \
-    X(VkResult, return, vkCreateComputePipelines, (VkDevice a, VkPipelineCache b, uint32_t c, \
-      const VkComputePipelineCreateInfo *d, const VkAllocationCallbacks *e, VkPipeline *f), (a, b, c, d, e, f), CALLER_PREPARE) \
-    X(VkResult, return, vkCreateDescriptorPool, (VkDevice a, const VkDescriptorPoolCreateInfo *b, \
-      const VkAllocationCallbacks *c, VkDescriptorPool *d), (a, b, c, d), CALLER_PREPARE) \
-    X(VkResult, return, vkAllocateDescriptorSets, (VkDevice a, const VkDescriptorSetAllocateInfo *b, VkDescriptorSet *c), \
-      (a, b, c), CALLER_PREPARE) \
-    X(void, , vkUpdateDescriptorSets, (VkDevice a, uint32_t b, const VkWriteDescriptorSet *c, uint32_t d, \
-      const VkCopyDescriptorSet *e), (a, b, c, d, e), CALLER_PREPARE) \
+    X(VkResult, return, vkAllocateCommandBuffers, \
+      (VkDevice a, const VkCommandBufferAllocateInfo *b, VkCommandBuffer *c), (a, b, c), CALLER_APP) \
+    CREATE(X, CommandPool, CALLER_APP) \
+    CREATE(X, Buffer, CALLER_APP) \
+    CREATE(X, Fence, CALLER_APP) \
+    CREATE(X, Semaphore, CALLER_APP) \
+    CREATE(X, QueryPool, CALLER_APP) \
+    CREATE(X, DescriptorSetLayout, CALLER_PREPARE) \
+    CREATE(X, PipelineLayout, CALLER_PREPARE) \
+    CREATE(X, ShaderModule, CALLER_PREPARE) \
+    CREATE(X, DescriptorPool, CALLER_PREPARE) \
+    X(VkResult, return, vkCreateComputePipelines, \
+      (VkDevice a, VkPipelineCache b, uint32_t c, const VkComputePipelineCreateInfo *d, \
+       const VkAllocationCallbacks *e, VkPipeline *f), (a, b, c, d, e, f), CALLER_PREPARE) \
+    X(VkResult, return, vkAllocateDescriptorSets, \
+      (VkDevice a, const VkDescriptorSetAllocateInfo *b, VkDescriptorSet *c), (a, b, c), CALLER_PREPARE) \
+    X(void, , vkUpdateDescriptorSets, \
+      (VkDevice a, uint32_t b, const VkWriteDescriptorSet *c, uint32_t d, const VkCopyDescriptorSet *e), \
+      (a, b, c, d, e), CALLER_PREPARE) \
     X(void, , vkCmdBindPipeline, (VkCommandBuffer a, VkPipelineBindPoint b, VkPipeline c), (a, b, c), CALLER_RECORD) \
-    X(void, , vkCmdPipelineBarrier, (VkCommandBuffer a, VkPipelineStageFlags b, VkPipelineStageFlags c, \
-      VkDependencyFlags d, uint32_t e, const VkMemoryBarrier *f, uint32_t g, const VkBufferMemoryBarrier *h, uint32_t i, \
-      const VkImageMemoryBarrier *j), (a, b, c, d, e, f, g, h, i, j), CALLER_RECORD) \
+    X(void, , vkCmdPipelineBarrier, \
+      (VkCommandBuffer a, VkPipelineStageFlags b, VkPipelineStageFlags c, VkDependencyFlags d, uint32_t e, \
+       const VkMemoryBarrier *f, uint32_t g, const VkBufferMemoryBarrier *h, uint32_t i, \
+       const VkImageMemoryBarrier *j), (a, b, c, d, e, f, g, h, i, j), CALLER_RECORD) \
     X(void, , vkCmdDispatch, (VkCommandBuffer a, uint32_t b, uint32_t c, uint32_t d), (a, b, c, d), CALLER_RECORD)
-
 
 enum caller counting_caller = CALLER_APP;
 
@@ -73,7 +74,7 @@ FUNCTIONS(COUNTED)
 static const struct {
     const char *name;
     PFN_vkVoidFunction function;
-    enum caller allowed; /* the part of heed that may call it; CALLER_APP: none */
+    enum caller allowed;
 } table[FUNCTION_COUNT] = {FUNCTIONS(ROW)};
 #undef ROW
 

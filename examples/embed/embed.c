@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * heed inside an app that owns its VkInstance, VkDevice, memory and command buffer.
  *
- * The app has 1000 things, each known by a code of 32 signs and with a number of four digits. On the device it makes 300
- * codes, each with one sign wrong; attention finds whose they are (the query nearest to which key?) and brings the digits
- * (the values); a shader of the app makes numbers of them. Three steps, one command buffer, one submit, the app's own. */
+ * The app has 1000 things, each known by a code of 32 signs and with a number of four digits. A shader of the app makes
+ * 300 codes with one sign wrong (the queries), attention finds whose they are (the keys) and brings the digits (the
+ * values), a second shader makes numbers of them: three steps, one command buffer, one submit, the app's own. */
 #include "app.h"
 #include "code.h"
 #include "counting.h"
@@ -153,7 +153,7 @@ int main(void)
 
     bool kept = counting_report();
     printf("\n%u of %u answers are right\n", right, QUESTIONS);
-    printf("heed %s\n", kept ? "allocated no memory, submitted nothing, waited for nothing" : "broke its word: see above");
+    printf("heed %s\n", kept ? "allocated no memory, submitted nothing, waited for nothing" : "did what it must not");
 
     struct app_buffer *buffers[] = {&q, &k, &v, &o, &answers, &scratch};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)

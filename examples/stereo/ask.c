@@ -29,7 +29,7 @@ bool asker_open(struct asker *asker, enum heed_backend backend, const char *devi
     heed_device_get_info(asker->device, &info);
     printf("device   %s (%s), %s\n", info.name, info.driver,
            info.has_timestamps ? "times from its own clock" : "times from the host's clock");
-    printf("\n%-22s%-34s%-44s%9s\n", "step", "kernel", "shape", "time");
+    printf("\n%-21s%-29s%-38s%9s\n", "step", "kernel", "shape", "time");
     return true;
 }
 
@@ -91,7 +91,7 @@ bool ask(struct asker *asker, const char *step, const char *shape, enum heed_sta
     if (ok) {
         struct heed_plan_info info;
         heed_plan_get_info(plan, &info);
-        printf("%-22s%-34s%-44s%6.0f ms\n", step, info.kernel, shape, 1e3 * seconds);
+        printf("%-21s%-29s%-38s%6.0f ms\n", step, info.kernel, shape, 1e3 * seconds);
         fflush(stdout);
         asker->seconds += seconds;
     }

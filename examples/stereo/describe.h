@@ -15,8 +15,8 @@ enum { DESCRIPTOR_DIM = 48, GUIDE_DIM = 5 };
  * what happens to be behind it, which differs between the views. */
 bool describe_surroundings(const struct picture *photo, struct picture *descriptors);
 
-/* Which pixels belong together: smoothed colour, x and y, in units in which a distance of 1 is "a little different". The
- * Gaussian exp(-|a - b|^2) is what softmax(2 a.b - |b|^2) gives: the missing |a|^2 is the same for every key. */
+/* Which pixels belong together: smoothed colour, x and y, in units where a distance of 1 is "a little different".
+ * Gaussian weights exp(-|a - b|^2) are softmax(2 a.b - |b|^2): the missing |a|^2 is the same for every key. */
 bool describe_guide(const struct picture *photo, struct picture *guide);
 
 #endif

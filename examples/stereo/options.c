@@ -12,7 +12,7 @@ static const char help[] =
     "Finds how far away things are in a pair of photographs (JPEG or PNG), by attention.\n"
     "The pair must be rectified: what is in a row of one picture is in the same row of the other.\n"
     "\n"
-    "  --truth T            disparity of the left picture at its own size, 8-bit grey PNG, 0 = unknown: print the errors\n"
+    "  --truth T            disparity of the left picture, 8-bit grey PNG of its size, 0 = unknown: print errors\n"
     "  --max-disparity N    of the nearest thing, in pixels of the halved pictures; default: a sixth of their width\n"
     "  --out DIR            where the pictures go; default: out\n"
     "  --device D           index, UUID or part of a name (see heed devices); default: the best\n"

@@ -22,9 +22,9 @@ bool show_heat(const struct picture *numbers, float largest, struct picture *col
     for (size_t i = 0; i < (size_t)numbers->width * numbers->height; i++) {
         float place = fminf(fmaxf(numbers->data[i] / largest, 0), 1) * (float)last;
         int below = (int)place < last ? (int)place : last - 1;
+        const uint8_t *low = viridis[below], *high = viridis[below + 1];
         for (int c = 0; c < 3; c++)
-            colours->data[3 * i + c] = ((float)viridis[below][c] + (place - (float)below) *
-                                        (float)(viridis[below + 1][c] - viridis[below][c])) / 255;
+            colours->data[3 * i + c] = ((float)low[c] + (place - (float)below) * (float)(high[c] - low[c])) / 255;
     }
     return true;
 }

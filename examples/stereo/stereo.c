@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Two views: the left photograph of a pair asks the right one "where are you in there?", and attention answers.
  *
- *   match    Cross-attention, one batch entry per row of pixels: left pixels are the queries, right pixels the keys, the
- *            values are positions. The answer is an expected position, finer than a pixel; how far it is from the asker
- *            is the disparity, large for what is near. The entropy of a row of attention tells how many places looked
- *            alike.
+ *   match    Cross-attention, one batch entry per row of pixels: left pixels are the queries, right pixels the keys,
+ *            positions the values. The answer is an expected position, finer than a pixel; how far it is from the asker
+ *            is the disparity, large for what is near. The entropy of the attention tells how many places looked alike.
  *   check    The right picture asks the left one. Only what both views agree on is trusted.
  *   vote     Self-attention: each pixel asks the trusted ones around it that look like it, along its row and then along
  *            its column, but not itself. Who is contradicted is trusted no longer.
@@ -13,8 +12,7 @@
  *   rebuild  Deformable attention takes the disparities as offsets and fetches the right picture's pixels, from three
  *            sizes of it, to make the left picture again.
  *
- * Nothing is learned. Every number about the pictures is computed on the device; the host prepares features and
- * compares answers. */
+ * Nothing is learned. Each of these is an op of heed; the host describes pixels (describe.c) and compares answers. */
 #include "ask.h"
 #include "describe.h"
 #include "options.h"
@@ -84,8 +82,9 @@ static bool match(struct asker *asker, const char *step, const struct picture *f
     char shape[64];
     snprintf(shape, sizeof shape, "%u x (%u asking %u), dims %d|1", height, width, left + right + 1, DESCRIPTOR_DIM);
     const struct tensor tensors[] = {
-        {"q", from->data}, {"k", to->data}, {"v", positions.data},
-        {"o", answer->place.data}, {"entropy", answer->entropy.data},
+        {"q", from->data},         {"k", to->data},
+        {"v", positions.data},     {"o", answer->place.data},
+        {"entropy", answer->entropy.data},
     };
     bool ok = ask(asker, step, shape, created, plan, tensors, 5);
     picture_destroy(&positions);
@@ -116,7 +115,7 @@ struct neighbours {
     float behind;
 };
 
-/* Each pixel asks the trusted pixels of its row or column for their disparity; those near and of similar colour count. */
+/* Each pixel asks the trusted pixels of its row or column for their disparity: near ones of a similar colour count. */
 static bool ask_neighbours(struct asker *asker, struct neighbours how, const struct picture *guide,
                            const struct picture *confidence, const struct picture *disparity, struct picture *answer)
 {
@@ -205,21 +204,17 @@ static bool vote_and_fill(struct asker *asker, const struct picture *photo, stru
     return ok;
 }
 
-/* The right photograph in three sizes, one after another, with a fourth channel of ones: what comes back there tells how
- * much of a sample fell inside the picture. */
+/* The right photograph in three sizes, one after another. */
 static bool make_pyramid(const struct picture *photo, struct heed_deform_desc *desc, struct picture *pyramid)
 {
-    if (!picture_create(photo->width * photo->height * 2, 1, 4, pyramid))
+    if (!picture_create(photo->width * photo->height * 2, 1, photo->channels, pyramid))
         return false;
-    float *pixel = pyramid->data;
     for (uint32_t level = 0; level < LEVELS; level++) {
         struct picture small;
         if (!picture_shrink(photo, photo->width >> level, photo->height >> level, &small))
             return false;
-        for (size_t i = 0; i < (size_t)small.width * small.height; i++, pixel += 4) {
-            memcpy(pixel, small.data + 3 * i, 3 * sizeof(float));
-            pixel[3] = 1;
-        }
+        memcpy(picture_at(pyramid, desc->len_value, 0), small.data,
+               (size_t)small.width * small.height * small.channels * sizeof(float));
         desc->levels[level] = (struct heed_level){.height = small.height, .width = small.width, .points = 1};
         desc->len_value += small.width * small.height;
         picture_destroy(&small);
@@ -234,10 +229,10 @@ static bool rebuild(struct asker *asker, const struct scene *scene, const struct
 {
     uint32_t width = scene->width, height = scene->height, count = width * height;
     struct heed_deform_desc desc = HEED_DEFORM_DESC_INIT;
-    struct picture pyramid = {0}, reference = {0}, offsets = {0}, logits = {0}, samples = {0};
+    struct picture pyramid = {0}, reference = {0}, offsets = {0}, logits = {0};
     bool ok = make_pyramid(&scene->right, &desc, &pyramid) && picture_create(width, height, 2, &reference) &&
               picture_create(width, height, 2 * LEVELS, &offsets) && picture_create(width, height, LEVELS, &logits) &&
-              picture_create(width, height, 4, &samples) && picture_create(width, height, 3, rebuilt);
+              picture_create(width, height, scene->right.channels, rebuilt);
     for (uint32_t i = 0; ok && i < count; i++) {
         reference.data[2 * i] = ((float)(i % width) + 0.5f) / (float)width;
         reference.data[2 * i + 1] = ((float)(i / width) + 0.5f) / (float)height;
@@ -248,7 +243,7 @@ static bool rebuild(struct asker *asker, const struct scene *scene, const struct
     }
 
     desc.batch = desc.heads = 1;
-    desc.dim = 4;
+    desc.dim = scene->right.channels;
     desc.len_q = count;
     desc.level_count = LEVELS;
     desc.input = HEED_DEFORM_OFFSETS;
@@ -259,20 +254,16 @@ static bool rebuild(struct asker *asker, const struct scene *scene, const struct
         created = heed_plan_create_deform(asker->device, &desc, &plan);
 
     char shape[64];
-    snprintf(shape, sizeof shape, "%u asking %d levels, %u pixels, dim 4", count, LEVELS, desc.len_value);
+    snprintf(shape, sizeof shape, "%u asking %d levels, dim %u", count, LEVELS, desc.dim);
     const struct tensor tensors[] = {
         {"value", pyramid.data}, {"reference", reference.data}, {"offsets", offsets.data},
-        {"logits", logits.data}, {"o", samples.data},
+        {"logits", logits.data}, {"o", rebuilt->data},
     };
     ok = ok && ask(asker, "rebuild", shape, created, plan, tensors, 5);
-    for (size_t i = 0; ok && i < count; i++)
-        for (int c = 0; c < 3; c++)
-            rebuilt->data[3 * i + c] = samples.data[4 * i + c] / fmaxf(samples.data[4 * i + 3], 1e-3f);
     picture_destroy(&pyramid);
     picture_destroy(&reference);
     picture_destroy(&offsets);
     picture_destroy(&logits);
-    picture_destroy(&samples);
     return ok;
 }
 
@@ -299,8 +290,8 @@ static bool same_size(const char *name_a, const struct picture *a, const char *n
     return false;
 }
 
-/* Reads the pair, halves it at least once and until it is at most WIDTH_MAX wide, and cuts what does not fill a pixel of
- * the smallest level of the pyramid. */
+/* Reads the pair, halves it at least once and until it is at most WIDTH_MAX wide, and cuts what does not fill a pixel
+ * of the smallest level of the pyramid. */
 static bool read_scene(const struct options *options, struct scene *scene)
 {
     bool have_truth = options->truth != NULL;
@@ -354,6 +345,20 @@ static void print_errors(const char *name, const struct picture *truth, const st
            percent * within[2], known > 0 ? 100.0 * counted / known : 0);
 }
 
+/* Before the work, so that it is not done for nothing. */
+static bool make_folder(const char *folder)
+{
+    struct stat status;
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
+        fprintf(stderr, "stereo: %s: %s\n", folder, strerror(errno));
+        return false;
+    }
+    if (stat(folder, &status) == 0 && S_ISDIR(status.st_mode))
+        return true;
+    fprintf(stderr, "stereo: %s is not a folder\n", folder);
+    return false;
+}
+
 static bool write_to(const char *folder, const char *name, const struct picture *picture)
 {
     char path[4096];
@@ -368,17 +373,14 @@ static bool write_pictures(const char *folder, const struct scene *scene, const 
                            const struct picture *confidence, const struct picture *rebuilt)
 {
     struct picture heat = {0}, sure = {0}, row = {0};
-    bool ok = mkdir(folder, 0777) == 0 || errno == EEXIST;
-    if (!ok)
-        fprintf(stderr, "stereo: %s: %s\n", folder, strerror(errno));
-    ok = ok && show_heat(disparity, (float)scene->max_disparity, &heat) && show_heat(confidence, 1, &sure) &&
-         show_row((const struct picture *[]){&scene->left, &heat, &sure, rebuilt}, 4, 200, &row) &&
-         write_to(folder, "left.png", &scene->left) && write_to(folder, "disparity.png", &heat) &&
-         write_to(folder, "confidence.png", &sure) && write_to(folder, "rebuilt.png", rebuilt) &&
-         write_to(folder, "stereo.png", &row);
+    bool ok = show_heat(disparity, (float)scene->max_disparity, &heat) && show_heat(confidence, 1, &sure) &&
+              show_row((const struct picture *[]){&scene->left, &heat, &sure, rebuilt}, 4, 200, &row) &&
+              write_to(folder, "left.png", &scene->left) && write_to(folder, "disparity.png", &heat) &&
+              write_to(folder, "confidence.png", &sure) && write_to(folder, "rebuilt.png", rebuilt) &&
+              write_to(folder, "stereo.png", &row);
     if (ok) {
         show_preview(&scene->left, &heat);
-        printf("\npictures %s/: left, disparity (yellow = near), confidence, rebuilt; stereo.png has all of them\n", folder);
+        printf("\npictures in %s/: left, disparity (yellow = near), confidence, rebuilt; all in one: stereo\n", folder);
     }
     picture_destroy(&heat);
     picture_destroy(&sure);
@@ -393,7 +395,7 @@ static bool demo(const struct options *options, struct scene *scene, struct aske
     struct picture left = {0}, right = {0}, matched = {0}, disparity = {0}, confidence = {0}, rebuilt = {0};
     struct answer ours = {{0}, {0}}, theirs = {{0}, {0}};
 
-    if (!read_scene(options, scene))
+    if (!read_scene(options, scene) || !make_folder(options->out))
         return false;
     printf("pair     %s, %s: %u x %u pixels after halving, disparities up to %u\n", options->left, options->right,
            scene->width, scene->height, scene->max_disparity);
@@ -411,9 +413,10 @@ static bool demo(const struct options *options, struct scene *scene, struct aske
              rebuild(asker, scene, &disparity, &confidence, &rebuilt);
     }
     if (ok) {
-        printf("%-100s%6.0f ms\n", "all", 1e3 * asker->seconds);
+        printf("%-88s%6.0f ms\n", "all", 1e3 * asker->seconds);
         if (scene->truth.data != NULL) {
-            printf("\n%-42s%10s%10s%10s%14s\n", "disparity against the truth, within", "1 px", "2 px", "4 px", "of pixels");
+            printf("\n%-42s%10s%10s%10s%14s\n", "disparity against the truth, within", "1 px", "2 px", "4 px",
+                   "of pixels");
             print_errors("matched", &scene->truth, &matched, NULL);
             print_errors("matched, trusted", &scene->truth, &matched, &confidence);
             print_errors("filled: the result", &scene->truth, &disparity, NULL);
@@ -422,8 +425,8 @@ static bool demo(const struct options *options, struct scene *scene, struct aske
                picture_psnr(&scene->left, &rebuilt, NULL), picture_psnr(&scene->left, &rebuilt, confidence.data));
         ok = write_pictures(options->out, scene, &disparity, &confidence, &rebuilt);
     }
-    struct picture *all[] = {&left, &right, &matched, &disparity, &confidence, &rebuilt,
-                             &ours.place, &ours.entropy, &theirs.place, &theirs.entropy};
+    struct picture *all[] = {&left,    &right,      &matched,      &disparity,    &confidence,
+                             &rebuilt, &ours.place, &ours.entropy, &theirs.place, &theirs.entropy};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         picture_destroy(all[i]);
     return ok;
