@@ -20,7 +20,9 @@ static const char usage[] =
     "  --shapes FILE     problems from this file instead of all of tests/shapes (may be repeated)\n"
     "  --line TEXT       this problem only\n"
     "  --seed N          other random numbers\n"
-    "  --quick           only the lines with the word \"quick\"\n"
+    "  --quick           only the lines with the word \"quick\", and one kernel for each\n"
+    "  --all             every kernel for every line: many minutes on a software driver. Without it two kernels take\n"
+    "                    turns from line to line (other ones with another seed); lines with the word \"all\" have all\n"
     "  --verbose         a line for every run, and for every refusal\n"
     "  --list            print kernels and problems, run nothing\n"
     "Exit status 0, 1 (something failed), 2 (usage), 77 (no such device).\n";
@@ -40,7 +42,7 @@ struct options {
     const char *files[FILES_MAX];
     int file_count;
     uint64_t seed;
-    bool quick, verbose, list;
+    bool quick, all, verbose, list;
 };
 
 struct suite {
@@ -51,6 +53,7 @@ struct suite {
     char message[512];       /* the last error that heed logged */
     struct kernel_count kernels[KERNELS_MAX];
     uint32_t kernel_count;
+    uint32_t turns[HEED_OP_DEFORM + 1]; /* of each op: whose turn it is */
     unsigned passed, failed, skipped;
     double last_ms; /* when the last result was printed */
 };
@@ -172,7 +175,8 @@ static void check_split(struct suite *suite, const struct test_case *test, const
     }
 }
 
-static void check_kernel(struct suite *suite, const struct test_case *test, const char *kernel)
+/* True when it ran; false when it was refused. */
+static bool check_kernel(struct suite *suite, const struct test_case *test, const char *kernel)
 {
     struct kernel_count *count = find_kernel(suite, kernel, test->problem_op);
     heed_plan *plan = NULL;
@@ -184,12 +188,10 @@ static void check_kernel(struct suite *suite, const struct test_case *test, cons
         snprintf(count->why, sizeof count->why, "%s", suite->message);
         if (suite->options.verbose)
             printf("refused %-28s %-26s %s\n", test->name, kernel, suite->message);
-        return;
+        return false;
     }
-    if (status != HEED_OK) {
-        fail(suite, test, kernel, "", suite->message);
-        return;
-    }
+    if (status != HEED_OK)
+        return !fail(suite, test, kernel, "", suite->message);
     count->ran++;
     struct test_run run;
     unsigned char *first = NULL;
@@ -210,6 +212,7 @@ static void check_kernel(struct suite *suite, const struct test_case *test, cons
     free(first);
     test_run_free(&run);
     heed_plan_destroy(&plan);
+    return true;
 }
 
 /* The three public stages one after the other, each on what the one before has made. */
@@ -260,26 +263,44 @@ static void check_chain(struct suite *suite, const struct test_case *test)
     test_run_free(&run);
 }
 
+/* All the kernels, or those whose turn it is: the next ones that do not refuse. */
+static void check_kernels(struct suite *suite, const struct test_case *test)
+{
+    const struct options *options = &suite->options;
+    const char *names[KERNELS_MAX];
+    uint32_t count = list_kernels(suite, test, names);
+    uint32_t wanted = options->all || options->line || test->all ? count : options->quick ? 1 : 2;
+    if (options->kernel) {
+        for (uint32_t i = 0; i < count; i++)
+            if (strcmp(options->kernel, names[i]) == 0)
+                check_kernel(suite, test, names[i]);
+        return;
+    }
+    uint32_t *turn = &suite->turns[test->problem_op], first = *turn;
+    for (uint32_t i = 0; i < count; i++) {
+        find_kernel(suite, names[i], test->problem_op);
+        if (wanted == 0 || !check_kernel(suite, test, names[(first + i) % count]))
+            continue;
+        wanted--;
+        *turn = first + i + 1;
+    }
+}
+
 static void check_line(struct suite *suite, const char *line)
 {
     struct test_case test;
-    const char *names[KERNELS_MAX];
     suite->last_ms = now_ms();
-    bool ok = test_case_init(suite->context, &test, line, suite->options.seed, !suite->options.list);
-    if (!ok) {
+    if (!test_case_init(suite->context, &test, line, suite->options.seed, !suite->options.list)) {
         suite->failed++;
         printf("FAILED  %s: %s (%s)\n        --line '%s'\n", test.name, test.error, suite->message, line);
+    } else if (suite->options.list) {
+        const char *names[KERNELS_MAX];
+        for (uint32_t i = list_kernels(suite, &test, names); i > 0; i--)
+            find_kernel(suite, names[i - 1], test.problem_op);
+        printf("%s\n", line);
     } else if (!suite->options.quick || test.quick) {
-        uint32_t count = list_kernels(suite, &test, names);
-        for (uint32_t i = 0; i < count; i++) {
-            if (suite->options.list)
-                find_kernel(suite, names[i], test.problem_op);
-            else if (!suite->options.kernel || strcmp(suite->options.kernel, names[i]) == 0)
-                check_kernel(suite, &test, names[i]);
-        }
-        if (suite->options.list)
-            printf("%s\n", line);
-        else if (test.chain && !suite->options.kernel)
+        check_kernels(suite, &test);
+        if (test.chain && !suite->options.kernel)
             check_chain(suite, &test);
     }
     test_case_free(&test);
@@ -363,6 +384,9 @@ static bool parse_options(struct options *options, int argc, char **argv)
         if (strcmp(argv[i], "--quick") == 0) {
             options->quick = true;
             used = false;
+        } else if (strcmp(argv[i], "--all") == 0) {
+            options->all = true;
+            used = false;
         } else if (strcmp(argv[i], "--verbose") == 0) {
             options->verbose = true;
             used = false;
@@ -445,6 +469,8 @@ int main(int argc, char **argv)
         struct heed_device_info info;
         heed_device_get_info(suite.device, &info);
         printf("%s, %s; seed %llu\n", info.name, info.driver, (unsigned long long)suite.options.seed);
+        for (int op = 0; op <= HEED_OP_DEFORM; op++)
+            suite.turns[op] = (uint32_t)(suite.options.seed % KERNELS_MAX);
         bool all = !suite.options.line && suite.options.file_count == 0;
         if (suite.options.line)
             check_line(&suite, suite.options.line);

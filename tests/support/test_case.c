@@ -80,6 +80,7 @@ bool test_case_init(heed_context *context, struct test_case *test, const char *l
     if (!test->op)
         return fail(test, "the first word is no op");
     test->quick = test_words_has(&words, "quick");
+    test->all = test_words_has(&words, "all");
     test->split = test_words_has(&words, "split");
     test->chain = test_words_has(&words, "chain");
     test->in_place = test_words_has(&words, "in_place");

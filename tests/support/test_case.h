@@ -54,6 +54,7 @@ struct test_case {
     struct attention_inputs inputs;
     struct deform_inputs deform_inputs;
     bool quick;    /* word "quick": belongs to the short run */
+    bool all;      /* word "all": every kernel runs it, not only those whose turn it is */
     bool split;    /* word "split": also runs on a device whose limits make the plan split the work */
     bool chain;    /* word "chain": also as three plans, scores, softmax, aggregate */
     bool in_place; /* word "in_place": HEED_OP_SOFTMAX with weights over scores */
