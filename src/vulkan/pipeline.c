@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "specialise.h"
 #include "vk.h"
 
 static uint64_t now_ns(void)
@@ -18,9 +19,38 @@ static bool same_pipeline(const struct heed_step *a, const struct heed_step *b)
            a->spec_count == b->spec_count && memcmp(a->spec, b->spec, a->spec_count * sizeof *a->spec) == 0;
 }
 
-static enum heed_status create_pipeline(struct heed_vk_device *device, const struct heed_step *step,
-                                        VkShaderModule module, VkPipeline *pipeline)
+static enum heed_status create_module(struct heed_vk_device *device, const struct heed_step *step,
+                                      VkShaderModule *module)
 {
+    heed_context *context = device->base.context;
+    size_t bytes;
+    const uint32_t *code = heed_vk_kernel_code(step->kernel, &bytes);
+    if (!code)
+        return heed_fail(context, HEED_ERR_UNSUPPORTED, "vulkan: kernel %s was left out of this build",
+                         heed_kernel_name(step->kernel));
+    uint32_t *special = heed_alloc(context, bytes, 1);
+    size_t words = special ? heed_spirv_specialise(context, code, bytes / 4, step->spec, step->spec_count, special) : 0;
+    enum heed_status status = words > 0 ? HEED_OK : heed_fail_memory(context);
+    if (!status) {
+        const VkShaderModuleCreateInfo info = {
+            .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = 4 * words, .pCode = special};
+        VkShaderModule handle = VK_NULL_HANDLE;
+        status = heed_vk_check(device, device->vk.CreateShaderModule(device->device, &info, NULL, &handle),
+                               "vkCreateShaderModule");
+        if (!status)
+            *module = handle;
+    }
+    heed_free(context, special);
+    return status;
+}
+
+static enum heed_status create_pipeline(struct heed_vk_device *device, const struct heed_step *step,
+                                        VkPipeline *pipeline)
+{
+    VkShaderModule module = VK_NULL_HANDLE;
+    enum heed_status status = create_module(device, step, &module);
+    if (status)
+        return status;
     const struct heed_vk_functions *vk = &device->vk;
     VkSpecializationMapEntry entries[HEED_MAX_SPEC];
     for (uint32_t i = 0; i < step->spec_count; i++)
@@ -42,9 +72,10 @@ static enum heed_status create_pipeline(struct heed_vk_device *device, const str
                   .pSpecializationInfo = &constants},
         .layout = device->pipeline_layouts[step->binding_count - 1]};
     VkPipeline handle = VK_NULL_HANDLE;
-    enum heed_status status = heed_vk_check(
-        device, vk->CreateComputePipelines(device->device, device->pipeline_cache, 1, &info, NULL, &handle),
-        "vkCreateComputePipelines");
+    status = heed_vk_check(device,
+                           vk->CreateComputePipelines(device->device, device->pipeline_cache, 1, &info, NULL, &handle),
+                           "vkCreateComputePipelines");
+    vk->DestroyShaderModule(device->device, module, NULL);
     if (status)
         return status;
     if (!handle) /* seen on phones: success, and no pipeline */
@@ -52,21 +83,6 @@ static enum heed_status create_pipeline(struct heed_vk_device *device, const str
                          heed_kernel_name(step->kernel));
     *pipeline = handle;
     return HEED_OK;
-}
-
-static enum heed_status create_module(struct heed_vk_device *device, enum heed_kernel kernel, VkShaderModule *module)
-{
-    VkShaderModuleCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};
-    info.pCode = heed_vk_kernel_code(kernel, &info.codeSize);
-    if (!info.pCode)
-        return heed_fail(device->base.context, HEED_ERR_UNSUPPORTED, "vulkan: kernel %s was left out of this build",
-                         heed_kernel_name(kernel));
-    VkShaderModule handle;
-    enum heed_status status = heed_vk_check(device, device->vk.CreateShaderModule(device->device, &info, NULL, &handle),
-                                            "vkCreateShaderModule");
-    if (!status)
-        *module = handle;
-    return status;
 }
 
 enum heed_status heed_vk_plan_compile(heed_plan *plan)
@@ -88,7 +104,6 @@ enum heed_status heed_vk_plan_compile(heed_plan *plan)
     if (!compiled->pipelines || !compiled->step_pipeline)
         status = heed_fail_memory(context);
 
-    VkShaderModule modules[HEED_KERNEL_COUNT] = {VK_NULL_HANDLE};
     for (uint32_t i = 0; !status && i < plan->step_count; i++) {
         const struct heed_step *step = &plan->steps[i];
         uint32_t p = 0;
@@ -97,18 +112,11 @@ enum heed_status heed_vk_plan_compile(heed_plan *plan)
         compiled->step_pipeline[i] = p;
         if (p < compiled->pipeline_count)
             continue;
-        if (!modules[step->kernel])
-            status = create_module(device, step->kernel, &modules[step->kernel]);
-        if (!status)
-            status = create_pipeline(device, step, modules[step->kernel], &compiled->pipelines[p].handle);
+        status = create_pipeline(device, step, &compiled->pipelines[p].handle);
         if (!status) {
             compiled->pipelines[p].step = step;
             compiled->pipeline_count++;
         }
-    }
-    for (uint32_t i = 0; i < HEED_KERNEL_COUNT; i++) {
-        if (modules[i])
-            device->vk.DestroyShaderModule(device->device, modules[i], NULL);
     }
     plan->compile_ns = now_ns() - start;
     if (status)
