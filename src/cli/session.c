@@ -9,6 +9,9 @@
 
 #include "backend.h"
 
+/* As many as the library itself looks at when it opens one. */
+enum { MAX_DEVICES = 64 };
+
 static void keep_message(void *user, enum heed_log_level level, const char *text)
 {
     struct session *session = user;
@@ -41,7 +44,7 @@ bool session_open_context(struct session *session, const char *command, bool ver
         .struct_size = sizeof desc,
         .log = keep_message,
         .log_user = session,
-        .log_level = verbose ? HEED_LOG_INFO : HEED_LOG_ERROR,
+        .log_level = verbose ? HEED_LOG_WARN : HEED_LOG_ERROR,
     };
     return session_ok(session, heed_context_create(&desc, &session->context), "context", fault);
 }
@@ -49,12 +52,9 @@ bool session_open_context(struct session *session, const char *command, bool ver
 bool session_list(struct session *session, enum heed_backend backend, struct heed_device_info **infos, uint32_t *count,
                   struct fault *fault)
 {
-    *infos = NULL;
-    *count = 0;
-    if (!session_ok(session, heed_device_list(session->context, backend, NULL, count), "devices", fault))
-        return false;
-    uint32_t capacity = *count;
-    *infos = calloc(capacity > 0 ? capacity : 1, sizeof **infos);
+    uint32_t capacity = MAX_DEVICES;
+    *count = capacity;
+    *infos = calloc(capacity, sizeof **infos);
     if (!*infos)
         return fault_failed(fault, "out of host memory");
     if (!session_ok(session, heed_device_list(session->context, backend, *infos, count), "devices", fault)) {
@@ -62,7 +62,7 @@ bool session_list(struct session *session, enum heed_backend backend, struct hee
         *infos = NULL;
         return false;
     }
-    if (*count > capacity) /* one was plugged in between the calls */
+    if (*count > capacity)
         *count = capacity;
     return true;
 }
