@@ -6,9 +6,9 @@
 //   HEED_TENSOR_OUT(o, HEED_ATTN_O)       declares binding and  void o_store4n(dt, i, v, n)
 //   HEED_TENSOR_INOUT                     both
 //
-// i counts elements from the binding's start. Where HEED_VECTOR is true every i given to load4 and to store4n with
-// n = 4 is a multiple of 4; otherwise any i goes. load4n and store4n touch the first n of the four elements; what load4n
-// gives behind them is any of these, see heed_first.
+// i counts elements from the binding's start. Where HEED_VECTOR is true every i given to load4 and to store4n is a
+// multiple of 4 and n is 4 or more; otherwise any i goes. load4n and store4n touch the first n of the four elements, or
+// all four; what load4n gives behind the n-th is any of those before it, see heed_first.
 
 #ifndef HEED_TENSOR_GLSL
 #define HEED_TENSOR_GLSL
@@ -113,6 +113,7 @@ vec4 heed_first(vec4 v, uint n)
                 name##_w[i + 3u] = u.w; \
             return; \
         } \
+        n = min(n, 4u); \
         u = uvec4(heed_bits16(dt, v.x), heed_bits16(dt, v.y), heed_bits16(dt, v.z), heed_bits16(dt, v.w)); \
         if (HEED_VECTOR) { \
             name##_w2[i >> 2] = u.xz | u.yw << 16; \

@@ -278,7 +278,7 @@ enum heed_status heed_attention_problem_init(heed_context *context, const struct
         { HEED_ARG_O, whole || aggregate, { "o", &d->o, batch_q, d->heads_q, rows_q, d->dim_v, packed_q, true } },
     };
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
-        uint64_t bytes;
+        uint64_t bytes = 0;
         status = resolve_view(context, &tensors[i].tensor, &bytes);
         if (status != HEED_OK)
             return status;
