@@ -285,11 +285,14 @@ static bool use_key_lengths(struct work *w, struct fault *fault)
     w->key_lengths = load_whole(file, HEED_I32, fault);
     if (!w->key_lengths)
         return false;
-    for (uint32_t b = 0; b < d->batch; b++)
-        if (w->key_lengths[b] < 0 || (uint32_t)w->key_lengths[b] > d->len_kv)
-            return fault_failed(
-                fault, "%s: key length %" PRId32 " of batch %" PRIu32 " is not in 0..%" PRIu32 ", the keys of K",
-                file->name, w->key_lengths[b], b, d->len_kv);
+    for (uint32_t b = 0; b < d->batch; b++) {
+        const int32_t *cu = w->cu_seqlens[1];
+        uint32_t keys = cu ? (uint32_t)(cu[b + 1] - cu[b]) : d->len_kv;
+        if (w->key_lengths[b] < 0 || (uint32_t)w->key_lengths[b] > keys)
+            return fault_failed(fault,
+                                "%s: key length %" PRId32 " of batch %" PRIu32 " is not in 0..%" PRIu32 ", its keys",
+                                file->name, w->key_lengths[b], b, keys);
+    }
     d->key_lengths = true;
     run_add_data(&w->job, "key_lengths", w->key_lengths, d->batch, HEED_I32);
     return true;

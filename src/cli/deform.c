@@ -26,7 +26,7 @@ struct values {
 
 static const struct option options[] = {
     {OPTION_HEADING, "tensors", NULL, NULL, 0},
-    {OPTION_REQUIRED, "value", "FILE", "[batch][row][head][feature], the pixels of all levels, level after level",
+    {OPTION_REQUIRED, "value", "FILE", "pixels of all levels, level after level, float [batch][row][head][feature]",
      AT(path[VALUE])},
     {OPTION_REQUIRED, "out", "FILE", "the result [batch][query][head * feature]: f2 when computed in f16, else f4",
      AT(out)},
