@@ -220,15 +220,17 @@ enum heed_broadcast {
  *     entropy[b,h,i] = -sum over attended j of p * log(p), nats
  *     weights[b,h,i,j] = p; 0 where j is not attended
  *
- * Key j is attended by row i when nothing rules it out: j < key length; boolean mask true; additive mask not -inf;
- * causal: j <= i + diagonal; window: i + diagonal - left <= j <= i + diagonal + right. The diagonal is 0
+ * Key j is attended by row i when nothing rules it out: j < key length; boolean mask true; causal: j <= i + diagonal;
+ * window: i + diagonal - left <= j <= i + diagonal + right; s + bias is not -inf. The diagonal is 0
  * (HEED_DIAGONAL_TOP_LEFT) or (keys of this batch) - (rows of this batch) (HEED_DIAGONAL_BOTTOM_RIGHT).
  *
  * Edge cases, the same on every backend:
  *   - a row that attends to nothing gives o = 0, weights 0, entropy 0 and lse -inf (with a sink: lse = the sink);
- *   - NaN or Inf in a key, value, mask or bias of a pair that is ruled out by something else never reaches the output;
+ *   - NaN or Inf in a key, value, mask or bias of a pair that is ruled out by length, mask, causality or window never
+ *     reaches the output;
  *   - NaN in an attended pair reaches the outputs of its own row only; +Inf as a score makes its row NaN;
- *   - a value whose weight is zero in f32 contributes nothing, even when it is NaN or Inf;
+ *   - HEED_OP_AGGREGATE and the staged path skip a weight that is exactly zero, even when its value is NaN or Inf; on
+ *     the fused path such a value counts if its pair is attended, however small the weight;
  *   - finite masks (-100, -1e9, the lowest f32) are added, not taken for "ruled out"; a mask stored as f16 cannot hold
  *     -1e9: it became -inf when it was stored;
  *   - len_q, len_kv, batch of 0 are legal: no rows, or rows that attend to nothing.

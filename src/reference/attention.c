@@ -173,7 +173,7 @@ static double bias(const struct call *c, const struct row *r, uint32_t j)
 static double logit(const struct call *c, double s, double b)
 {
     double cap = c->desc->softcap;
-    if (cap == 0)
+    if (cap == 0 || s + b == -INFINITY) /* softcap does not bring back what a bias has ruled out */
         return s + b;
     return c->desc->softcap_order == HEED_SOFTCAP_AFTER_BIAS ? cap * tanh((s + b) / cap) : cap * tanh(s / cap) + b;
 }
