@@ -59,8 +59,16 @@ vec3 load_reference(uint i)
     return vec3(reference[i], reference[i + 1u], VOLUME ? reference[i + 2u] : 0.0);
 }
 
-// NaN contributes nothing, and infinity is outside, which with border padding is the edge. Tested by the bits, because
-// compilers may assume that there is no NaN.
+#define NEGATIVE_INFINITY uintBitsToFloat(0xff800000u)
+#define NAN uintBitsToFloat(0x7fc00000u)
+
+// By the bits, because compilers may assume that there is no NaN.
+bool is_nan(float x)
+{
+    return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+// NaN contributes nothing, and infinity is outside, which with border padding is the edge.
 bool is_place(vec3 location)
 {
     uvec3 bits = floatBitsToUint(location) & 0x7fffffffu;
@@ -137,12 +145,17 @@ void main()
     uint value_at = HEED_RESIDUAL(push, HEED_DEFORM_VALUE) + batch * push.value_stride_batch +
                     head * push.value_stride_head + first;
 
-    // Logits that are all -inf make every weight 0.
-    float highest = uintBitsToFloat(0xff800000u), sum = 0.0;
+    // Logits that are all -inf make every weight 0. That NaN and +inf reach the outputs is not left to exp: of NaN,
+    // SwiftShader's is 0.
+    float highest = NEGATIVE_INFINITY, sum = 0.0;
+    bool broken = false;
     if (FROM_OFFSETS) {
-        for (uint p = 0u; p < points_total; p++)
-            highest = max(highest, weights[weight_at + p]);
-        if (floatBitsToUint(highest) == 0xff800000u)
+        for (uint p = 0u; p < points_total; p++) {
+            float logit = weights[weight_at + p];
+            highest = max(highest, logit);
+            broken = broken || is_nan(logit) || floatBitsToUint(logit) == 0x7f800000u;
+        }
+        if (highest == NEGATIVE_INFINITY)
             highest = 0.0;
     }
 
@@ -188,8 +201,8 @@ void main()
 
     if (FROM_OFFSETS) {
         float inverse = sum == 0.0 ? 0.0 : 1.0 / sum;
-        total0 *= inverse;
-        total1 *= inverse;
+        total0 = broken ? vec4(NAN) : total0 * inverse;
+        total1 = broken ? vec4(NAN) : total1 * inverse;
     }
     uint o_at = HEED_RESIDUAL(push, HEED_DEFORM_O) + batch * push.o_stride_batch + query * push.o_stride_row +
                 head * push.o_stride_head + first;
