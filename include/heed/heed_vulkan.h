@@ -66,15 +66,17 @@ struct heed_vk_arg {
     const char *name;
     VkBuffer buffer;
     VkDeviceSize offset; /* bytes; a multiple of the descriptor's offset_alignment, need not be one of the device's */
-    VkDeviceSize size;   /* bytes from offset that heed may touch; at least heed_arg_info.bytes rounded up to 4;
-                            VK_WHOLE_SIZE is not allowed: heed cannot ask a VkBuffer for its size */
+    VkDeviceSize size;   /* bytes from offset that heed may touch: to offset + heed_arg_info.bytes rounded up to a
+                            multiple of 4, at least. VK_WHOLE_SIZE is not allowed: heed cannot ask a VkBuffer for its
+                            size. An argument of 0 bytes may have size 0 and no buffer */
 };
 
 typedef struct heed_vk_binding heed_vk_binding;
 
 /* Ties buffers to a plan: checks them and writes descriptor sets (host work; no device memory). `args` are those of the
  * plan plus "scratch" when heed_plan_info.scratch_bytes > 0. A binding can be recorded any number of times; recordings
- * that can execute at the same time need bindings with different outputs and scratch. */
+ * that can execute at the same time need bindings with different outputs and scratch. The plan must outlive it.
+ * HEED_ERR_ARGUMENT, HEED_ERR_HOST_MEMORY, HEED_ERR_DEVICE_MEMORY (descriptor pools may be of it), HEED_ERR_BACKEND. */
 HEED_API enum heed_status heed_vk_bind(heed_plan *plan, const struct heed_vk_arg *args, uint32_t arg_count,
                                        heed_vk_binding **binding);
 /* After the last recording has finished executing. */
