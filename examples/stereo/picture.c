@@ -234,5 +234,5 @@ double picture_psnr(const struct picture *a, const struct picture *b, const floa
         }
         count += a->channels;
     }
-    return -10 * log10(sum / count);
+    return count > 0 ? -10 * log10(sum / count) : 0;
 }

@@ -29,7 +29,8 @@ bool picture_shrink(const struct picture *source, uint32_t width, uint32_t heigh
 bool picture_halve_numbers(const struct picture *source, struct picture *picture);
 /* In place; keeps the top left. */
 void picture_crop(struct picture *picture, uint32_t width, uint32_t height);
-/* Mean of the channels' squared differences over the pixels with mask > 0 (NULL: all), as PSNR in dB against 1. */
+/* Mean of the channels' squared differences over the pixels with mask > 0 (NULL: all), as PSNR in dB against 1; 0
+ * without a pixel. */
 double picture_psnr(const struct picture *a, const struct picture *b, const float *mask);
 
 static inline float *picture_at(const struct picture *picture, uint32_t x, uint32_t y)

@@ -107,12 +107,13 @@ static void check(const struct answer *ours, const struct answer *theirs, struct
     }
 }
 
+/* Whom a pixel asks. */
 struct neighbours {
     const char *step;
     bool column;    /* else row */
-    bool but_me;
+    bool but_me;    /* all but itself */
     uint32_t reach; /* pixels to either side */
-    float behind;
+    float behind;   /* how much those that are further away are preferred */
 };
 
 /* Each pixel asks the trusted pixels of its row or column for their disparity: near ones of a similar colour count. */
@@ -178,6 +179,7 @@ static bool ask_neighbours(struct asker *asker, struct neighbours how, const str
     return ok;
 }
 
+/* Takes trust from the contradicted, then gives everyone who is not trusted the disparity of those around. */
 static bool vote_and_fill(struct asker *asker, const struct picture *photo, struct picture *confidence,
                           struct picture *disparity)
 {
