@@ -636,15 +636,34 @@ START_TEST(infinite_scores)
 }
 END_TEST
 
-START_TEST(weights_of_zero_keep_values_out)
+START_TEST(weights_of_zero)
 {
-    /* exp(-200) is 0 in f32 (and 1e-87 in f64): its NaN stays out. exp(-80) is not. */
+    /* exp(-200) is 0 in f32 (and 1e-87 in f64): where weights are stored its NaN stays out. exp(-80) is not. */
     struct hand h = hand(2, 2, (const float[]){5, NAN});
     h.desc.mask = HEED_MASK_ADD;
     h.in[HEED_ARG_MASK] = (const float[]){0, -200, 0, -80};
+    h.desc.path = HEED_PATH_STAGED;
     solve(&h);
     NEAR(h.o, 5, NAN);
     ck_assert_double_gt(h.weights[1], 0);
+    /* The fused path looks at the values of every attended pair. */
+    h.desc.path = HEED_PATH_FUSED;
+    solve(&h);
+    NEAR(h.o, NAN, NAN);
+}
+END_TEST
+
+START_TEST(minus_infinity_rules_out)
+{
+    /* s + bias = -inf from a key bias: its NaN value stays out, and a cap does not bring it back. */
+    struct hand h = hand(1, 2, (const float[]){5, NAN});
+    h.desc.key_bias = true;
+    h.in[HEED_ARG_KEY_BIAS] = (const float[]){0, -INFINITY};
+    h.desc.softcap = 2;
+    h.desc.softcap_order = HEED_SOFTCAP_AFTER_BIAS;
+    solve(&h);
+    NEAR(h.o, 5);
+    NEAR(h.weights, 1, 0);
 }
 END_TEST
 
@@ -711,7 +730,8 @@ int main(void)
         ruled_out_pairs_are_not_read,
         nan_stays_in_its_row,
         infinite_scores,
-        weights_of_zero_keep_values_out,
+        weights_of_zero,
+        minus_infinity_rules_out,
         stages_by_hand,
     };
     Suite *suite = suite_create("reference");

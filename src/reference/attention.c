@@ -178,18 +178,23 @@ static double logit(const struct call *c, double s, double b)
     return c->desc->softcap_order == HEED_SOFTCAP_AFTER_BIAS ? cap * tanh((s + b) / cap) : cap * tanh(s / cap) + b;
 }
 
-/* Scores become logits where the row attends; nothing of a pair that is ruled out is read. */
+/* Scores become logits where the row attends; nothing of a pair that is ruled out before is read. */
 static void make_logits(const struct call *c, struct row *r,
                         double (*get_score)(const struct call *, const struct row *, uint32_t))
 {
     for (uint32_t j = 0; j < c->desc->len_kv; j++) {
+        r->value[j] = -INFINITY;
         r->attended[j] = is_attended(c, r, j);
-        r->value[j] = r->attended[j] ? logit(c, get_score(c, r, j), bias(c, r, j)) : -INFINITY;
+        if (!r->attended[j])
+            continue;
+        double s = get_score(c, r, j), b = bias(c, r, j);
+        r->attended[j] = s + b != -INFINITY;
+        r->value[j] = r->attended[j] ? logit(c, s, b) : -INFINITY;
     }
 }
 
-/* Logits become weights. A row that attends to nothing, or whose logits are all -inf, has a sum of exponentials of 0
- * and is empty. NaN and +inf logits make the sum NaN, and so everything attended in the row. */
+/* Logits become weights. A row that attends to nothing has a sum of exponentials of 0 and is empty. NaN and +inf logits
+ * make the sum NaN, and so everything attended in the row. */
 static void softmax(const struct call *c, struct row *r)
 {
     double sink = c->desc->sinks ? load(c, HEED_ARG_SINKS, r->h) : -INFINITY;
@@ -219,15 +224,23 @@ static void softmax(const struct call *c, struct row *r)
     }
 }
 
-/* o[d] = sum of weight * value; a weight that is zero in f32 keeps its value out, whatever that is. */
+/* Where weights are there as f32 before values are looked at, one that is zero keeps its value out, whatever that is.
+ */
+static bool has_stored_weights(const struct heed_attention_desc *desc)
+{
+    return desc->op == HEED_OP_AGGREGATE || desc->path == HEED_PATH_STAGED ||
+           (desc->path == HEED_PATH_AUTO && desc->weights);
+}
+
 static void aggregate(const struct call *c, const struct row *r)
 {
     uint32_t head_kv = r->h / c->problem->group;
     uint64_t start = row_start(&c->desc->o, &r->rows, r->h, r->i);
+    bool stored = has_stored_weights(c->desc);
     for (uint32_t d = 0; d < c->desc->dim_v; d++) {
         double sum = 0;
         for (uint32_t j = 0; j < r->keys.count; j++)
-            if ((float)r->value[j] != 0)
+            if (stored ? (float)r->value[j] != 0 : r->attended[j])
                 sum += r->value[j] * load(c, HEED_ARG_V, row_start(&c->desc->v, &r->keys, head_kv, j) + d);
         put(c, HEED_ARG_O, start + d, sum);
     }

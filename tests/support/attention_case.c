@@ -22,7 +22,7 @@
 
 enum { LOGITS_NORMAL, LOGITS_HEAVY, LOGITS_EQUAL, LOGITS_RISING };
 /* masked: NaN and Inf in keys that no row attends to; some: NaN in a few keys and values that may be attended;
- * values: NaN and Inf in values whose weight is 0 in f32 because of a finite mask. */
+ * values: NaN and Inf in values whose weight is 0 in f32 because of a finite mask (for stored weights). */
 enum { POISON_NONE, POISON_MASKED, POISON_SOME, POISON_VALUES };
 enum { LAYOUT_BHSD, LAYOUT_BSHD, LAYOUT_QKV, LAYOUT_GAPS, LAYOUT_SHARED };
 

@@ -197,6 +197,10 @@ static void make_logit(struct naive *n, int64_t j)
         size += fabs((double)term);
         terms++;
     }
+    if ((double)s + (double)bias == -INFINITY) {
+        n->attended[j] = false;
+        return;
+    }
     if (d->softcap > 0 && d->softcap_order == HEED_SOFTCAP_BEFORE_BIAS)
         s = capped(s, d->softcap, &slack);
     n->t[j] = s + bias;
@@ -349,11 +353,12 @@ static void bound_output(struct naive *n, const struct row_slack *r)
     uint32_t dim = n->d->dim_v;
     int64_t o = start(&n->d->o, n->q_batch, n->h, n->q_first + n->i);
     double naive_worst = 0;
+    bool keeps_zeros_out = !r || n->d->path == HEED_PATH_STAGED || (n->d->path == HEED_PATH_AUTO && n->d->weights);
     for (uint32_t c = 0; c < dim; c++) {
         double size = 0, moved = 0, largest = 0, tiny = 0;
         n->o[c] = 0;
         for (int64_t j = 0; j < n->keys; j++) {
-            if (n->p[j] == 0)
+            if (keeps_zeros_out ? n->p[j] == 0 : !n->attended[j])
                 continue;
             float v = at(n, HEED_ARG_V, start(&n->d->v, n->k_batch, n->h / n->group, n->k_first + j) + c);
             n->o[c] += n->p[j] * v;
