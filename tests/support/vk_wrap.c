@@ -119,7 +119,8 @@ static VKAPI_ATTR void VKAPI_CALL wrap_DestroyDevice(VkDevice device, const VkAl
     real.DestroyDevice(device, allocator);
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL wrap_CreateComputePipelines(VkDevice device, VkPipelineCache cache, uint32_t count,
+static VKAPI_ATTR VkResult VKAPI_CALL wrap_CreateComputePipelines(VkDevice device, VkPipelineCache cache,
+                                                                  uint32_t count,
                                                                   const VkComputePipelineCreateInfo *infos,
                                                                   const VkAllocationCallbacks *allocator,
                                                                   VkPipeline *out)
@@ -189,7 +190,8 @@ static VKAPI_ATTR void VKAPI_CALL wrap_CmdPipelineBarrier(
     uint32_t image_count, const VkImageMemoryBarrier *images)
 {
     atomic_fetch_add(&vk_wrap.barriers, 1);
-    real.CmdPipelineBarrier(commands, from, to, flags, memory_count, memory, buffer_count, buffers, image_count, images);
+    real.CmdPipelineBarrier(commands, from, to, flags, memory_count, memory, buffer_count, buffers, image_count,
+                            images);
 }
 
 /* ---- memory: a copy that the host writes to, and that meets the driver's memory only where heed flushes it */
