@@ -27,6 +27,8 @@ static const char usage[] =
     "  --list            print kernels and problems, run nothing\n"
     "Exit status 0, 1 (something failed), 2 (usage), 77 (no such device).\n";
 
+static const char chain_name[] = "scores, softmax, aggregate";
+
 enum { KERNELS_MAX = 64, FILES_MAX = 16 };
 
 struct kernel_count {
@@ -100,27 +102,28 @@ static double now_ms(void)
     return 1e3 * (double)clock() / CLOCKS_PER_SEC;
 }
 
-static bool pass(struct suite *suite, const struct test_case *test, const char *kernel, const char *how)
+static void pass(struct suite *suite, const struct test_case *test, const char *kernel, const char *how, double worst)
 {
     suite->passed++;
     if (suite->options.verbose)
-        printf("ok      %-28s %-26s %6.0f ms %s\n", test->name, kernel, now_ms() - suite->last_ms, how);
+        printf("ok      %-28s %-26s %6.0f ms, error %3.0f %% of the bound %s\n", test->name, kernel,
+               now_ms() - suite->last_ms, 100 * worst, how);
     suite->last_ms = now_ms();
-    return true;
 }
 
-static bool fail(struct suite *suite, const struct test_case *test, const char *kernel, const char *how,
+static void fail(struct suite *suite, const struct test_case *test, const char *kernel, const char *how,
                  const char *error)
 {
+    const struct options *options = &suite->options;
     suite->failed++;
     printf("FAILED  %s, %s%s%s: %s\n", test->name, kernel, *how ? ", " : "", how, error);
-    printf("        check_kernels%s%s%s%s --kernel %s --seed %llu --line '%s'\n",
-           suite->options.backend == HEED_BACKEND_REFERENCE ? " --backend reference" : "",
-           suite->options.device ? " --device '" : "", suite->options.device ? suite->options.device : "",
-           suite->options.device ? "'" : "", kernel, (unsigned long long)test->seed, test->line);
+    printf("        check_kernels%s%s%s%s", options->backend == HEED_BACKEND_REFERENCE ? " --backend reference" : "",
+           options->device ? " --device '" : "", options->device ? options->device : "", options->device ? "'" : "");
+    if (kernel != chain_name)
+        printf(" --kernel %s", kernel);
+    printf(" --seed %llu --line '%s'\n", (unsigned long long)test->seed, test->line);
     fflush(stdout);
     suite->last_ms = now_ms();
-    return false;
 }
 
 static bool splits_keys(const heed_plan *plan)
@@ -168,7 +171,7 @@ static void check_split(struct suite *suite, const struct test_case *test, const
         else if (!keys_split && !splits_keys(plan) && memcmp(result, run.after, (size_t)run.bytes) != 0)
             fail(suite, test, kernel, steps, "other bits than unsplit, although no row's keys were split");
         else
-            pass(suite, test, kernel, steps);
+            pass(suite, test, kernel, steps, run.worst);
         test_run_free(&run);
         heed_plan_destroy(&plan);
     }
@@ -189,8 +192,10 @@ static bool check_kernel(struct suite *suite, const struct test_case *test, cons
             printf("refused %-28s %-26s %s\n", test->name, kernel, suite->message);
         return false;
     }
-    if (status != HEED_OK)
-        return !fail(suite, test, kernel, "", suite->message);
+    if (status != HEED_OK) {
+        fail(suite, test, kernel, "", suite->message);
+        return true;
+    }
     count->ran++;
     struct test_run run;
     unsigned char *first = NULL;
@@ -204,7 +209,7 @@ static bool check_kernel(struct suite *suite, const struct test_case *test, cons
         else if (memcmp(first, run.after, (size_t)run.bytes) != 0)
             fail(suite, test, kernel, "second run", "other bits than the first");
         else
-            pass(suite, test, kernel, "");
+            pass(suite, test, kernel, "", run.worst);
     }
     if (first && test->split && suite->limited[0])
         check_split(suite, test, kernel, splits_keys(plan), first);
@@ -255,9 +260,9 @@ static void check_chain(struct suite *suite, const struct test_case *test)
     if (!test_run_init(&run, suite->device, test, problem->desc.offset_alignment) ||
         heed_buffer_create(suite->device, 4 * problem->rows * problem->desc.len_kv + 4, &matrix) != HEED_OK ||
         !run_chain(suite, test, &run, matrix) || !test_run_check(&run, test))
-        fail(suite, test, "scores, softmax, aggregate", "", run.error[0] ? run.error : suite->message);
+        fail(suite, test, chain_name, "", run.error[0] ? run.error : suite->message);
     else
-        pass(suite, test, "scores, softmax, aggregate", "");
+        pass(suite, test, chain_name, "", run.worst);
     heed_buffer_destroy(&matrix);
     test_run_free(&run);
 }

@@ -259,20 +259,24 @@ static struct row_slack make_weights(struct naive *n)
     return r;
 }
 
+/* As the argument would store it. */
+static double stored(enum heed_dtype dtype, float naive)
+{
+    return dtype == HEED_F16    ? heed_f16_to_f32(heed_f64_to_f16(naive))
+           : dtype == HEED_BF16 ? heed_bf16_to_f32(heed_f64_to_bf16(naive))
+                                : naive;
+}
+
 /* Sets the bound of one element, and looks whether the two host evaluations agree. `worst` is the naive error that
  * counts: the largest of the row. */
 static void set_bound(struct naive *n, enum heed_arg_id id, int64_t index, float naive, double noise, double worst)
 {
     struct test_tensor *t = &n->test->tensor[id];
-    double expected = t->expected[index];
+    double expected = t->expected[index], rounded = stored(t->dtype, naive);
     noise += test_half_ulp(t->dtype, fabs(expected) + noise);
     if (!isfinite(expected))
         noise = worst = 0;
     t->bound[index] = 2 * worst + noise;
-    double rounded = naive;
-    if (t->dtype != HEED_F32)
-        rounded =
-            t->dtype == HEED_F16 ? heed_f16_to_f32(heed_f64_to_f16(naive)) : heed_bf16_to_f32(heed_f64_to_bf16(naive));
     if (!test_value_ok(t->dtype, rounded, expected, 2 * noise) && !n->test->error[0])
         snprintf(n->test->error, sizeof n->test->error,
                  "the oracle and a plain f32 evaluation disagree: %s[%" PRId64 "] is %.9g and %.9g, noise %.3g",
@@ -282,11 +286,7 @@ static void set_bound(struct naive *n, enum heed_arg_id id, int64_t index, float
 static double naive_error(const struct naive *n, enum heed_arg_id id, int64_t index, float naive)
 {
     const struct test_tensor *t = &n->test->tensor[id];
-    double rounded = naive;
-    if (t->dtype != HEED_F32)
-        rounded =
-            t->dtype == HEED_F16 ? heed_f16_to_f32(heed_f64_to_f16(naive)) : heed_bf16_to_f32(heed_f64_to_bf16(naive));
-    double error = fabs(rounded - t->expected[index]);
+    double error = fabs(stored(t->dtype, naive) - t->expected[index]);
     return isfinite(error) ? error : 0;
 }
 

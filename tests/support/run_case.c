@@ -5,6 +5,7 @@
 #include "dtype.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,8 +79,11 @@ static bool check_output(struct test_run *run, const struct test_tensor *t, enum
             continue;
         memset(foreign + at, 0, size);
         double got = heed_dtype_load(run->after + run->offset[id], t->dtype, i);
-        if (test_value_ok(t->dtype, got, t->expected[i], t->bound[i]))
+        if (test_value_ok(t->dtype, got, t->expected[i], t->bound[i])) {
+            if (t->bound[i] > 0 && isfinite(got))
+                run->worst = fmax(run->worst, fabs(got - t->expected[i]) / t->bound[i]);
             continue;
+        }
         if (wrong++ == 0)
             snprintf(run->error, sizeof run->error, "%s[%" PRIu64 "] expected %.9g, got %.9g%s, bound %.3g",
                      heed_arg_name(id), i, t->expected[i], got,
