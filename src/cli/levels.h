@@ -22,25 +22,25 @@ struct levels {
     }
 
 /* The choices follow enum heed_padding and heed_dtype; the linear ones are the same thing by 1, 2 and 3 axes. */
-#define LEVELS_OPTIONS(type, member)                                                                                   \
-    {OPTION_REQUIRED, "shapes", "HxW,...", "of the levels, height x width or depth x height x width: 100x100,50x50",   \
-     offsetof(type, member.shapes)},                                                                                   \
-        {OPTION_TEXT, "points", "N,...", "sampling points, one number for all levels or one for each: 4,2",            \
-         offsetof(type, member.points)},                                                                               \
-        {OPTION_CHOICE, "interpolation", "linear|bilinear|trilinear|nearest",                                          \
-         "default linear, which is what bilinear and trilinear are called with 2 and 3 axes",                          \
-         offsetof(type, member.interpolation)},                                                                        \
-        {OPTION_CHOICE, "padding", "zeros|border", "what lies outside a level; default zeros",                         \
-         offsetof(type, member.padding)},                                                                              \
-        {OPTION_FLAG, "align-corners", NULL, "0 and 1 are the centres of the outer pixels, not their outer edges",     \
-         offsetof(type, member.align_corners)},                                                                        \
-        {OPTION_NUMBER, "offset-scale", "X", "boxes: offsets are in units of X box sizes / points; default 0.5",       \
-         offsetof(type, member.offset_scale)},                                                                         \
-    {                                                                                                                  \
-        OPTION_CHOICE, "dtype", "f32|f16|bf16",                                                                        \
-            "of the values and the result on the device; default f32, or f16 when the values are f2",                  \
-            offsetof(type, member.dtype)                                                                               \
-    }
+/* clang-format off */
+#define LEVELS_OPTIONS(type, member) \
+    {OPTION_REQUIRED, "shapes", "HxW,...", "of the levels, height x width or depth x height x width: 100x100,50x50", \
+     offsetof(type, member.shapes)}, \
+    {OPTION_TEXT, "points", "N,...", "sampling points, one number for all levels or one for each: 4,2", \
+     offsetof(type, member.points)}, \
+    {OPTION_CHOICE, "interpolation", "linear|bilinear|trilinear|nearest", \
+     "default linear, which is what bilinear and trilinear are called with 2 and 3 axes", \
+     offsetof(type, member.interpolation)}, \
+    {OPTION_CHOICE, "padding", "zeros|border", "what lies outside a level; default zeros", \
+     offsetof(type, member.padding)}, \
+    {OPTION_FLAG, "align-corners", NULL, "0 and 1 are the centres of the outer pixels, not their outer edges", \
+     offsetof(type, member.align_corners)}, \
+    {OPTION_NUMBER, "offset-scale", "X", "boxes: offsets are in units of X box sizes / points; default 0.5", \
+     offsetof(type, member.offset_scale)}, \
+    {OPTION_CHOICE, "dtype", "f32|f16|bf16", \
+     "of the values and the result on the device; default f32, or f16 when the values are f2", \
+     offsetof(type, member.dtype)}
+/* clang-format on */
 
 /* Levels, points, interpolation, padding: everything but the views and the form of the input. Without --points every
  * level gets default_points; 0: they must be given. */
