@@ -2,7 +2,7 @@
  * Lists the specialised shaders that plans are made of, without a device, and checks that each step of each plan stays
  * within the limits that it was planned for and gives its shader what that reads.
  *
- *     list_variants [--default] [--device LIMITS]... FILE.spv... SHAPES.txt...
+ *     list_variants [--default] [--device LIMITS]... [--write FOLDER] FILE.spv... SHAPES.txt...
  *
  * Every line of the shape files is lowered for every device by every kernel that accepts it (--default: by the first).
  * LIMITS are words like name=pi4,group_size=256,shared=16384; without any, made-up devices from the floor up. A line of
@@ -12,6 +12,7 @@
 #include "plan.h"
 #include "spirv.h"
 #include "test_case.h"
+#include "vulkan/specialise.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ struct lister {
     struct spirv_module modules[HEED_KERNEL_COUNT]; /* name "" where no file was given */
     heed_device devices[MAX_DEVICES];
     uint32_t device_count;
+    const char *paths[HEED_KERNEL_COUNT]; /* of the modules */
+    const char *folder;                   /* --write */
     bool only_default;
     struct variant variants[MAX_VARIANTS];
     uint32_t variant_count;
@@ -114,6 +117,25 @@ static void check_step(const heed_plan *plan, const struct heed_step *step)
     }
 }
 
+/* What vulkan/pipeline.c would make of the file. */
+static bool write_module(const struct variant *v)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%u.spv", lister.folder, (unsigned)lister.variant_count);
+    FILE *in = lister.paths[v->kernel] ? fopen(lister.paths[v->kernel], "rb") : NULL, *out = fopen(path, "wb");
+    enum { MAX_WORDS = 1 << 18 };
+    static uint32_t code[MAX_WORDS], folded[MAX_WORDS];
+    const size_t words = in ? fread(code, 4, MAX_WORDS, in) : 0;
+    const size_t count =
+        words > 0 ? heed_spirv_specialise(lister.context, code, words, v->spec, v->spec_count, folded) : 0;
+    bool good = out && count > 0 && words < MAX_WORDS && fwrite(folded, 4, count, out) == count;
+    if (in)
+        fclose(in);
+    if (out)
+        good = fclose(out) == 0 && good;
+    return good;
+}
+
 static void list_step(const heed_plan *plan, const struct heed_step *step)
 {
     struct variant v = {.kernel = step->kernel, .full_subgroups = step->full_subgroups, .spec_count = step->spec_count};
@@ -129,6 +151,11 @@ static void list_step(const heed_plan *plan, const struct heed_step *step)
         exit(1);
     }
     lister.variants[lister.variant_count++] = v;
+    if (lister.folder && !write_module(&v)) {
+        fprintf(stderr, "list_variants: cannot write a module of %s to %s\n", heed_kernel_name(v.kernel),
+                lister.folder);
+        lister.failures++;
+    }
     printf("%s\t%d\t", heed_kernel_name(v.kernel), v.full_subgroups);
     for (uint32_t i = 0; i < v.spec_count; i++)
         printf("%s%u", i ? "," : "", v.spec[i]);
@@ -203,6 +230,8 @@ static bool add_device(const char *words)
             l->subgroup_size_max = (uint32_t)number;
         else if (!strcmp(word, "subgroups"))
             device->info.has_subgroups = number != 0;
+        else if (!strcmp(word, "cpu"))
+            device->info.type = number ? HEED_DEVICE_CPU : HEED_DEVICE_DISCRETE;
         else if (!strcmp(word, "flops"))
             l->max_dispatch_flops = number;
         else
@@ -217,8 +246,8 @@ static const char *const default_devices[] = {
     "name=floor",
     "name=floor256,group_size=256",
     "name=pi,group_size=256,alignment=32,range=1073741824,subgroup_min=16,subgroup_max=16",
-    "name=swiftshader,group_size=256,shared=32768,range=1073741824,subgroup_min=4,subgroup_max=4,subgroups=1",
-    "name=llvmpipe,group_size=1024,shared=32768,alignment=16,subgroup_min=8,subgroup_max=8,subgroups=1",
+    "name=swiftshader,cpu=1,group_size=256,shared=32768,range=1073741824,subgroup_min=4,subgroup_max=4,subgroups=1",
+    "name=llvmpipe,cpu=1,group_size=1024,shared=32768,alignment=16,subgroup_min=8,subgroup_max=8,subgroups=1",
     "name=mali,group_size=1024,shared=32768,alignment=16,range=2147483648,subgroup_min=16,subgroup_max=16,subgroups=1",
     "name=adreno,group_size=1024,shared=32768,alignment=4,subgroup_min=64,subgroup_max=128,subgroups=1",
     "name=intel,group_size=1024,shared=49152,alignment=4,range=2147483648,subgroup_min=8,subgroup_max=32,subgroups=1",
@@ -280,6 +309,7 @@ static bool read_module(const char *path)
     for (int i = 0; i < HEED_KERNEL_COUNT; i++) {
         if (!strcmp(module.name, heed_kernel_name((enum heed_kernel)i))) {
             lister.modules[i] = module;
+            lister.paths[i] = path;
             return true;
         }
     }
@@ -304,6 +334,8 @@ int main(int argc, char **argv)
             lister.only_default = true;
         else if (!strcmp(argv[i], "--device") && i + 1 < argc)
             good = add_device(argv[++i]);
+        else if (!strcmp(argv[i], "--write") && i + 1 < argc)
+            lister.folder = argv[++i];
         else
             good = false;
         if (!good)
