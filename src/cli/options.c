@@ -155,7 +155,7 @@ static bool parse_float(const struct option *o, const char *text, float *number,
 static bool store(const struct option *o, const char *text, void *values, struct fault *fault)
 {
     void *field = (char *)values + o->offset;
-    int64_t number;
+    int64_t number = 0;
     switch (o->kind) {
     case OPTION_HEADING:
         break;
