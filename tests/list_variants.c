@@ -210,7 +210,9 @@ static bool add_device(const char *words)
             return false;
         *value++ = 0;
         const unsigned long long number = strtoull(value, NULL, 10);
-        if (!strcmp(word, "name"))
+        if (!strcmp(word, "range_mib"))
+            l->max_storage_range = number << 20;
+        else if (!strcmp(word, "name"))
             snprintf(device->info.name, sizeof device->info.name, "%s", value);
         else if (!strcmp(word, "range"))
             l->max_storage_range = number;
@@ -242,19 +244,18 @@ static bool add_device(const char *words)
 
 /* From the floor up. "tiny" is below it: everything that can be split is. */
 static const char *const default_devices[] = {
-    "name=tiny,range=1048576,group_count=64,flops=1000000",
+    "name=tiny,range_mib=1,group_count=64,flops=1000000",
     "name=floor",
     "name=floor256,group_size=256",
-    "name=pi,group_size=256,alignment=32,range=1073741824,subgroup_min=16,subgroup_max=16",
-    "name=swiftshader,cpu=1,group_size=256,shared=32768,range=1073741824,subgroup_min=4,subgroup_max=4,subgroups=1",
+    "name=pi,group_size=256,alignment=32,range_mib=1024,subgroup_min=16,subgroup_max=16",
+    "name=swiftshader,cpu=1,group_size=256,shared=32768,range_mib=1024,subgroup_min=4,subgroup_max=4,subgroups=1",
     "name=llvmpipe,cpu=1,group_size=1024,shared=32768,alignment=16,subgroup_min=8,subgroup_max=8,subgroups=1",
-    "name=mali,group_size=1024,shared=32768,alignment=16,range=2147483648,subgroup_min=16,subgroup_max=16,subgroups=1",
+    "name=mali,group_size=1024,shared=32768,alignment=16,range_mib=2048,subgroup_min=16,subgroup_max=16,subgroups=1",
     "name=adreno,group_size=1024,shared=32768,alignment=4,subgroup_min=64,subgroup_max=128,subgroups=1",
-    "name=intel,group_size=1024,shared=49152,alignment=4,range=2147483648,subgroup_min=8,subgroup_max=32,subgroups=1",
-    "name=nvidia,group_size=1024,shared=49152,alignment=16,range=2147483648,subgroup_min=32,subgroup_max=32,subgroups="
-    "1",
-    "name=amd,group_size=1024,shared=65536,alignment=4,range=2147483648,subgroup_min=32,subgroup_max=64,subgroups=1",
-    "name=amd64,group_size=1024,shared=65536,alignment=4,range=2147483648,subgroup_min=64,subgroup_max=64,subgroups=1",
+    "name=intel,group_size=1024,shared=49152,alignment=4,range_mib=2048,subgroup_min=8,subgroup_max=32,subgroups=1",
+    "name=nvidia,group_size=1024,shared=49152,alignment=16,range_mib=2048,subgroup_min=32,subgroup_max=32,subgroups=1",
+    "name=amd,group_size=1024,shared=65536,alignment=4,range_mib=2048,subgroup_min=32,subgroup_max=64,subgroups=1",
+    "name=amd64,group_size=1024,shared=65536,alignment=4,range_mib=2048,subgroup_min=64,subgroup_max=64,subgroups=1",
 };
 
 static void lower_line(heed_device *device, const struct test_case *test)
