@@ -42,7 +42,7 @@ static const struct tile tiles[] = {
 
 enum {
     STAGE_GROUP = 64,      /* invocations of scores, softmax and aggregate */
-    STAGE_BR = 4,          /* rows of scores and aggregate */
+    STAGE_BR = 4,          /* rows of a lane in scores and aggregate: ROWS there */
     STAGE_BC = 32,         /* keys that aggregate holds in shared memory */
     MERGE_GROUP = 64,
     PACK_GROUP = 64,
@@ -859,6 +859,10 @@ static bool prefers_fused(const struct heed_candidate *self, const heed_plan *pl
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     if (tile->kernel == HEED_KERNEL_ATTN_ROWS) /* half the lanes of a group busy */
         return plan->device->info.type == HEED_DEVICE_CPU && d->len_q >= tile->group;
+    /* Where subgroups are narrow, rows take turns, and the compilers of Mali (16 lanes) and V3D (16) spill: 37 and 384 in
+     * the 16x32 tile of 128 features, none without subgroups. */
+    if (tile->kernel == HEED_KERNEL_ATTN_FUSED_SUBGROUP && plan->device->info.limits.subgroup_size_min < 32)
+        return false;
     if (tile->br == 1)
         return true;
     return d->len_q > tile->br / 2 && slice_of(tile, d->dim_v) >= d->dim_v;
