@@ -16,7 +16,8 @@ static enum heed_status check_one(const heed_plan *plan, enum heed_arg_id id, co
     heed_context *context = plan->device->context;
     const char *op = heed_op_name(plan->op), *name = heed_arg_name(id);
     bool scratch = id == HEED_ARG_SCRATCH;
-    uint64_t needed = whole_words(scratch ? plan->scratch_bytes : plan->args->arg[id].bytes);
+    uint64_t bytes = scratch ? plan->scratch_bytes : plan->args->arg[id].bytes;
+    uint64_t needed = whole_words(named->offset + bytes) - named->offset;
     uint64_t element = scratch ? HEED_SCRATCH_ALIGNMENT : heed_dtype_size(plan->args->arg[id].dtype);
     uint64_t alignment = plan->offset_alignment > element ? plan->offset_alignment : element;
     if (named->offset % alignment != 0)
