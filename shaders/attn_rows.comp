@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 // Fused attention without shared memory or barriers, for software drivers: a lane owns BR rows with their queries and
 // outputs, and all lanes read the same BC = 4 keys at a time, so that a load is one load for the whole vector.
-// Measurements stand beside the tile table in src/lower_attention.c.
+// Measurements stand in src/preferences.c.
 //
 //   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
 #extension GL_GOOGLE_include_directive : require

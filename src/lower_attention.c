@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Attention as steps: which kernels there are, and how a problem is cut so that no step breaks a limit of the device. */
 #include "plan.h"
+#include "preferences.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,8 +27,7 @@ enum {
 #define TILE(kernel, group, br, bc) \
     { kernel, group, br, bc, br, 16 * (group) / (br) < 4 * (group) ? 16 * (group) / (br) : 4 * (group) }
 #define ROWS(group, br) { HEED_KERNEL_ATTN_ROWS, group, br, 4, (group) * (br), ROWS_SLICE }
-/* Rows of lanes, 512 x 512 keys of 64 features, 2 cores, GFLOP per CPU second against the 16x32 tile: lavapipe 26.1
- * 15.1 : 2.5 (4 rows a lane: 10.9), lavapipe 22.3 2.1 : 1.7, where loads in a loop are gathers whatever their index. */
+/* 2 rows a lane: 15.1 GFLOP per CPU second on lavapipe 26.1 (512 x 512 keys of 64 features); 4 rows: 10.9. */
 static const struct tile tiles[] = {
     ROWS(8, 2),
     TILE(HEED_KERNEL_ATTN_FUSED_SUBGROUP, 128, 16, 32),
@@ -857,8 +857,8 @@ static bool prefers_fused(const struct heed_candidate *self, const heed_plan *pl
 {
     const struct tile *tile = self->tile;
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
-    if (tile->kernel == HEED_KERNEL_ATTN_ROWS) /* half the lanes of a group busy */
-        return plan->device->info.type == HEED_DEVICE_CPU && d->len_q >= tile->group;
+    if (tile->kernel == HEED_KERNEL_ATTN_ROWS) /* half the rows of a group busy */
+        return (heed_preferences(&plan->device->info) & HEED_PREFERS_ROWS) && d->len_q >= tile->group;
     /* Where subgroups are narrow, rows take turns, and the compilers of Mali (16 lanes) and V3D (16) spill: 37 and 384 in
      * the 16x32 tile of 128 features, none without subgroups. */
     if (tile->kernel == HEED_KERNEL_ATTN_FUSED_SUBGROUP && plan->device->info.limits.subgroup_size_min < 32)

@@ -147,6 +147,8 @@ struct heed_device_info {
     uint32_t index;             /* within its backend, as heed_device_list counts */
     uint32_t vendor_id;         /* PCI */
     uint32_t api_version;       /* Vulkan: VK_MAKE_API_VERSION form; 0 otherwise */
+    uint32_t driver_id;         /* VkDriverId; 0 = unknown */
+    uint32_t driver_version;    /* as the driver reports it */
     uint8_t uuid[16];
     char name[256];
     char driver[256];           /* name and version of the driver */

@@ -118,6 +118,8 @@ static void describe_driver(const VkPhysicalDeviceProperties *properties,
                             const VkPhysicalDeviceDriverProperties *driver, struct heed_device_info *info)
 {
     const uint32_t v = properties->driverVersion;
+    info->driver_id = (uint32_t)driver->driverID;
+    info->driver_version = v;
     if (driver->driverName[0] && driver->driverInfo[0])
         snprintf(info->driver, sizeof info->driver, "%.120s, %.120s", driver->driverName, driver->driverInfo);
     else if (driver->driverName[0])

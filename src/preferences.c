@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ * The table of preferences, keyed on driver and version. */
+#include "preferences.h"
+
+/* VkDriverId, which is the same number on every platform; versions as drivers report them, Mesa in VK_MAKE_VERSION. */
+enum { MESA_LLVMPIPE = 13 };
+#define MESA(major, minor) ((uint32_t)(major) << 22 | (uint32_t)(minor) << 12)
+
+static const struct {
+    uint32_t driver_id, from, to; /* versions from <= v < to */
+    uint32_t preferences;
+} table[] = {
+    /* 512 x 512 keys of 64 features, GFLOP per CPU second, rows against the 16x32 tile: 15.1 : 2.5 on 26.1.6. On 22.3.6
+     * 2.1 : 1.7, because loads in a loop are gathers there, and the first run compiles for 5.4 s instead of 0.13 s.
+     * SwiftShader: 1.0 : 0.7, and 2.9 s against 0.19 s. */
+    { MESA_LLVMPIPE, MESA(26, 0), UINT32_MAX, HEED_PREFERS_ROWS },
+};
+
+uint32_t heed_preferences(const struct heed_device_info *info)
+{
+    uint32_t flags = 0;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (info->driver_id == table[i].driver_id && info->driver_version >= table[i].from &&
+            info->driver_version < table[i].to)
+            flags |= table[i].preferences;
+    return flags;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ * What is faster where: preferences of drivers, each with the measurement that it rests on. */
+#ifndef HEED_PREFERENCES_H
+#define HEED_PREFERENCES_H
+
+#include <heed/heed.h>
+
+enum heed_preference {
+    HEED_PREFERS_ROWS = 1, /* lanes that own rows, without shared memory or barriers: attn_rows */
+};
+
+/* heed_preference flags. */
+uint32_t heed_preferences(const struct heed_device_info *info);
+
+#endif
