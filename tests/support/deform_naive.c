@@ -136,9 +136,13 @@ static void add_sample(struct naive *n, const struct heed_level *level, const st
         for (int k = 0; k < 8; k++) {
             int i = k & 1, j = k >> 1 & 1, l = k >> 2;
             float share = c[0].share[i] * c[1].share[j] * c[2].share[l];
-            if (share == 0 || share * weight == 0)
+            if (share == 0)
                 continue;
             float v = (float)value_at(n, level, c[0].low + i, c[1].low + j, c[2].low + l, channel);
+            if (share * weight == 0) { /* perhaps only here: it may be too small for f32 */
+                size += isfinite(v) ? fabs((double)v) : 0;
+                continue;
+            }
             n->o[channel] += weight * share * v;
             size += fabs((double)share * v);
         }
