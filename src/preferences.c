@@ -3,7 +3,7 @@
 #include "preferences.h"
 
 /* VkDriverId, which is the same number on every platform; versions as drivers report them, Mesa in VK_MAKE_VERSION. */
-enum { MESA_LLVMPIPE = 13 };
+enum { GOOGLE_SWIFTSHADER = 10, MESA_LLVMPIPE = 13 };
 #define MESA(major, minor) ((uint32_t)(major) << 22 | (uint32_t)(minor) << 12)
 
 static const struct {
@@ -11,9 +11,10 @@ static const struct {
     uint32_t preferences;
 } table[] = {
     /* 512 x 512 keys of 64 features, GFLOP per CPU second, rows against the 16x32 tile: 15.1 : 2.5 on 26.1.6. On 22.3.6
-     * 2.1 : 1.7, because loads in a loop are gathers there, and the first run compiles for 5.4 s instead of 0.13 s.
-     * SwiftShader: 1.0 : 0.7, and 2.9 s against 0.19 s. */
+     * 2.1 : 1.7, because loads in a loop are gathers there, and the first run compiles for 5.4 s instead of 0.13 s. */
     { MESA_LLVMPIPE, MESA(26, 0), UINT32_MAX, HEED_PREFERS_ROWS },
+    /* 64 features: f32 2.9 s (the 16x32 tile 0.19 s), f16 stopped after 100 s. */
+    { GOOGLE_SWIFTSHADER, 0, UINT32_MAX, HEED_AVOIDS_ROWS },
 };
 
 uint32_t heed_preferences(const struct heed_device_info *info)

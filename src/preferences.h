@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What is faster where: preferences of drivers, each with the measurement that it rests on. */
+ * What is faster where, and what a driver cannot do: each with the measurement that it rests on. */
 #ifndef HEED_PREFERENCES_H
 #define HEED_PREFERENCES_H
 
@@ -7,6 +7,7 @@
 
 enum heed_preference {
     HEED_PREFERS_ROWS = 1, /* lanes that own rows, without shared memory or barriers: attn_rows */
+    HEED_AVOIDS_ROWS = 2,  /* the driver's compiler does not come to an end with it */
 };
 
 /* heed_preference flags. */

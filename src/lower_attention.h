@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ * Lowering attention: a problem is cut into parts, and each part becomes steps. Shared by lower_attention*.c. */
+#ifndef HEED_LOWER_ATTENTION_H
+#define HEED_LOWER_ATTENTION_H
+
+#include "plan.h"
+
+/* Constants of a fused kernel. */
+struct tile {
+    enum heed_kernel kernel;
+    uint32_t group; /* invocations */
+    uint32_t br;    /* HEED_SPEC_BR: rows of the group, or of a lane where a lane owns rows */
+    uint32_t bc;    /* keys */
+    uint32_t rows;  /* of the group */
+    uint32_t slice; /* features of the output that a group can make */
+};
+
+/* The three stages have one shape. */
+enum {
+    STAGE_GROUP = 64, /* invocations */
+    STAGE_BR = 4,     /* rows of a lane in scores and aggregate: ROWS there */
+    STAGE_BC = 32,    /* keys that aggregate holds in shared memory */
+};
+
+/* A part of the problem that one step can do. */
+struct part {
+    uint32_t batch0, batches, head0, heads, row0, rows;
+};
+
+enum axis { AXIS_NONE, AXIS_BATCH, AXIS_HEAD, AXIS_ROW, AXIS_STUCK };
+
+/* A tensor as steps see it: any may be cut along batch, head and row. */
+struct tensor {
+    enum heed_arg_id arg;
+    enum heed_dtype dtype;
+    uint64_t offset; /* bytes from the argument's start, for scratch */
+    uint64_t stride_batch, stride_head, stride_row;
+    uint32_t dim;       /* adjacent features */
+    bool keys;          /* its rows are keys, its heads key heads */
+    bool whole_batches; /* packed sequences: every step sees all rows of it */
+    uint64_t whole_rows;
+};
+
+struct lowering {
+    heed_plan *plan;
+    const struct heed_attention_problem *p;
+    const struct heed_attention_desc *d;
+    const struct heed_limits *limits;
+    const struct tile *tile;
+    struct tensor q, k, v, o, mask, lse, entropy, matrix;
+    uint32_t flags;
+    bool vector;
+    bool after_pack; /* the next step must see the side table */
+    uint64_t side, side_bytes;
+    uint32_t key_chunk; /* keys of one split */
+    uint32_t step_keys; /* keys of one step: a multiple of key_chunk, or all */
+    bool partial;
+    uint64_t partial_o, partial_sums; /* scratch */
+    bool matrix_scratch;              /* staged, with the matrix in scratch at `matrix.offset` */
+    enum heed_status (*emit)(struct lowering *l, const struct part *part);
+    bool (*fits)(const struct lowering *l, const struct part *part, enum axis *axis);
+    uint32_t row_quantum; /* parts begin at multiples of it, so that cutting does not change the tiles */
+};
+
+static inline uint32_t ceil_div(uint64_t a, uint64_t b)
+{
+    return (uint32_t)((a + b - 1) / b);
+}
+
+static inline uint32_t min_u32(uint64_t a, uint64_t b)
+{
+    return (uint32_t)(a < b ? a : b);
+}
+
+/* ---- parts: lower_attention_parts.c */
+
+/* Does a part of the tensor fit a binding? If not, *axis is where to cut; AXIS_STUCK: nowhere, and the log says so. */
+bool heed_lower_tensor_fits(const struct lowering *l, const struct tensor *t, const struct part *part, enum axis *axis);
+/* Is a step over the part short enough for one dispatch? `dims`: features that each pair of row and key costs. */
+bool heed_lower_time_fits(const struct lowering *l, const struct part *part, uint64_t dims, enum axis *axis);
+/* Any axis that can still be cut. */
+enum axis heed_lower_any_axis(const struct lowering *l, const struct part *part);
+/* Cuts a part in two until l->fits, and emits the steps of each by l->emit. */
+enum heed_status heed_lower_cut(struct lowering *l, const struct part *part);
+
+/* Copies the small tensors behind one header into scratch. */
+enum heed_status heed_lower_side_table(struct lowering *l);
+/* NULL: out of host memory. */
+struct heed_step *heed_lower_add_step(struct lowering *l, enum heed_kernel kernel, uint32_t group, bool barrier);
+/* What every attention kernel is told; q and o give the strides of what is bound there. */
+void heed_lower_describe(const struct lowering *l, struct heed_step *step, const struct part *part, uint32_t key0,
+                         uint32_t keys, const struct tensor *q, const struct tensor *o, uint32_t br, uint32_t bc);
+void heed_lower_set_splits(struct heed_step *step, uint32_t key_chunk, uint32_t row_total);
+void heed_lower_bind(struct heed_step *step, uint32_t slot, enum heed_arg_id arg, uint32_t element_bytes,
+                     uint64_t offset, uint64_t bytes);
+void heed_lower_bind_part(const struct lowering *l, struct heed_step *step, uint32_t slot, const struct tensor *t,
+                          const struct part *part, uint32_t key0, uint32_t keys);
+/* The mask, the side table and, if wanted, lse and entropy. */
+void heed_lower_bind_terms(const struct lowering *l, struct heed_step *step, const struct part *part, uint32_t key0,
+                           uint32_t keys, bool row_results);
+/* Sets have no holes: what a kernel declares and this step does not use is bound to something of the step that is
+ * accessed in the same way. False: the step uses nothing at all. */
+bool heed_lower_fill_holes(struct heed_step *step);
+
+/* ---- the fused path: lower_attention_fused.c */
+
+/* Features of the output that one group makes. */
+uint32_t heed_lower_slice(const struct tile *tile, uint32_t dim_v);
+/* Shared memory of a group that keeps q_vectors vec4 of each query there. */
+uint32_t heed_lower_shared_bytes(const struct tile *tile, uint32_t q_vectors);
+/* How many keys one split and one step take. */
+enum heed_status heed_lower_choose_splits(struct lowering *l);
+bool heed_lower_fused_fits(const struct lowering *l, const struct part *part, enum axis *axis);
+enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *part);
+
+/* ---- the staged path, and the stages as ops: lower_attention_staged.c */
+
+bool heed_lower_staged_fits(const struct lowering *l, const struct part *part, enum axis *axis);
+enum heed_status heed_lower_emit_staged(struct lowering *l, const struct part *part);
+/* The weights beside a fused output: the first two stages, into the caller's tensor. */
+enum heed_status heed_lower_emit_weights(struct lowering *l, const struct part *part);
+
+#endif
