@@ -175,18 +175,18 @@ RowEnd row_end(Sequence s, float m, float sum, float weighted)
     if (flag(HEED_ATTN_SINKS)) {
         float sink = side_float(HEED_SIDE_SINKS, s.side_head);
         float top = sum == 0.0 || sink > m ? sink : m;
-        shift = sum == 0.0 ? 0.0 : exp(m - top);
+        shift = sum == 0.0 ? 0.0 : heed_exp(m - top);
         // The sum of exp(t - top) (t - top), from that of exp(t - m) (t - m).
         weighted = sum == 0.0 ? 0.0 : shift * (weighted + sum * (m - top));
         sum *= shift;
-        total = sum + exp(sink - top);
+        total = sum + heed_exp(sink - top);
         m = top;
     }
     RowEnd e;
     bool nothing = total == 0.0;
     e.factor = nothing ? 0.0 : shift / total;
-    e.lse = nothing ? uintBitsToFloat(0xff800000u) : m + log(total);
-    e.entropy = nothing ? 0.0 : (sum * log(total) - weighted) / total;
+    e.lse = nothing ? uintBitsToFloat(0xff800000u) : m + heed_log(total);
+    e.entropy = nothing ? 0.0 : (sum * heed_log(total) - weighted) / total;
     return e;
 }
 #endif

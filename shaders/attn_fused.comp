@@ -108,7 +108,7 @@ vec2 make_weights(uint row, float m, uint lane, uint lanes)
     for (uint c = lane; c < BC; c += lanes) {
         uint e = row * SCORE_PITCH + c;
         float x = shared_p[e] - m;
-        float p = HEED_IS_RULED_OUT(shared_p[e]) ? 0.0 : exp(x);
+        float p = HEED_IS_RULED_OUT(shared_p[e]) ? 0.0 : heed_exp(x);
         shared_p[e] = p;
         sums.x += p;
         if (flag(HEED_ATTN_WRITE_ENTROPY) && p != 0.0)
@@ -120,7 +120,7 @@ vec2 make_weights(uint row, float m, uint lane, uint lanes)
 void merge_row(uint row, float m, vec2 sums)
 {
     float old = shared_max[row], sum = shared_sum[row];
-    float shift = sum == 0.0 ? 0.0 : exp(old - m);
+    float shift = sum == 0.0 ? 0.0 : heed_exp(old - m);
     shared_shift[row] = shift;
     shared_max[row] = m;
     if (flag(HEED_ATTN_WRITE_ENTROPY))

@@ -33,7 +33,7 @@ void main()
         float l = sums[e + 1u];
         if (l == 0.0)
             continue;
-        float shift = exp(sums[e] - m);
+        float shift = heed_exp(sums[e] - m);
         sum += shift * l;
         if (flag(HEED_ATTN_WRITE_ENTROPY))
             weighted += shift * (sums[e + 2u] + l * (sums[e] - m));
@@ -55,7 +55,7 @@ void main()
             if (l == 0.0)
                 continue;
             vec4 x = part_load4n(HEED_DT_F32, HEED_RESIDUAL(push, HEED_ATTN_Q) + e * DIM_V + d, DIM_V - d);
-            acc = fma(vec4(exp(sums[sums0 + 4u * e] - m)), x, acc);
+            acc = fma(vec4(heed_exp(sums[sums0 + 4u * e] - m)), x, acc);
         }
         o_store4n(DT_O, o_base + d, end.factor == 0.0 ? vec4(0.0) : acc * end.factor, DIM_V - d);
     }

@@ -64,14 +64,14 @@ void main()
             float top = m[r];
             [[unroll]] for (uint c = 0u; c < KEYS; c++)
                 top = p[r][c] > top ? p[r][c] : top;
-            shift[r] = sum[r] == 0.0 ? 0.0 : exp(m[r] - top);
+            shift[r] = sum[r] == 0.0 ? 0.0 : heed_exp(m[r] - top);
             if (flag(HEED_ATTN_WRITE_ENTROPY))
                 weighted[r] = sum[r] == 0.0 ? 0.0 : shift[r] * (weighted[r] + sum[r] * (m[r] - top));
             sum[r] *= shift[r];
             m[r] = top;
             [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                 float x = p[r][c] - top;
-                p[r][c] = HEED_IS_RULED_OUT(p[r][c]) ? 0.0 : exp(x);
+                p[r][c] = HEED_IS_RULED_OUT(p[r][c]) ? 0.0 : heed_exp(x);
                 sum[r] += p[r][c];
                 if (flag(HEED_ATTN_WRITE_ENTROPY))
                     weighted[r] += p[r][c] == 0.0 ? 0.0 : p[r][c] * x;

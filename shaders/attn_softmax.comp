@@ -64,7 +64,7 @@ void main()
     vec2 sums = vec2(0.0);
     for (uint j = t; j < push.keys; j += WG) {
         float x = weights[out_row + j];
-        float p = HEED_IS_RULED_OUT(x) ? 0.0 : exp(x - m);
+        float p = HEED_IS_RULED_OUT(x) ? 0.0 : heed_exp(x - m);
         weights[out_row + j] = p;
         sums.x += p;
         if (p != 0.0)

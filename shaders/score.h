@@ -30,6 +30,17 @@ bool heed_is_minus_inf(float x)
     return HEED_BITS(x) == 0xff800000u;
 }
 
+/* SwiftShader's exp of NaN is 0, and its log of NaN infinite: NaN would not reach the output. */
+float heed_exp(float x)
+{
+    return heed_is_nan(x) ? x : exp(x);
+}
+
+float heed_log(float x)
+{
+    return heed_is_nan(x) ? x : log(x);
+}
+
 /* Drivers make tanh of two exponentials, which cancels near 0 and overflows far away. Polynomial: Cephes tanhf. */
 float heed_tanh(float x)
 {
