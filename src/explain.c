@@ -94,7 +94,8 @@ static enum heed_status explain(heed_device *device, enum heed_op op, const void
         for (uint32_t i = 0; i < count; i++) {
             char why[256] = "";
             bool yes = list[i].accepts(&list[i], plan, why, sizeof why);
-            append(t, "  %-28s %s%s\n", list[i].name, yes ? "yes" : "no: ", why);
+            bool preferred = yes && (!list[i].prefers || list[i].prefers(&list[i], plan));
+            append(t, "  %-28s %s%s\n", list[i].name, preferred ? "yes" : yes ? "if asked for by name" : "no: ", why);
         }
     }
     status = heed_plan_select(plan, kernel);
