@@ -55,6 +55,16 @@ static void append_deform(struct text *t, const struct heed_deform_problem *p)
     append_view(t, "o", &d->o);
 }
 
+/* Kernels declare more bindings than most steps use; the rest repeat one that is used. */
+static bool is_repeated(const struct heed_step *s, uint32_t binding)
+{
+    for (uint32_t b = 0; b < binding; b++)
+        if (s->bindings[b].arg == s->bindings[binding].arg && s->bindings[b].offset == s->bindings[binding].offset &&
+            s->bindings[b].bytes == s->bindings[binding].bytes)
+            return true;
+    return false;
+}
+
 static void append_steps(struct text *t, const heed_plan *plan)
 {
     for (uint32_t i = 0; i < plan->step_count; i++) {
@@ -62,8 +72,9 @@ static void append_steps(struct text *t, const heed_plan *plan)
         append(t, "  %s%u. %s, %u x %u x %u groups of %u invocations\n", s->barrier ? "-- barrier --\n  " : "", i + 1,
                heed_kernel_name(s->kernel), s->groups[0], s->groups[1], s->groups[2], s->spec[0]);
         for (uint32_t b = 0; b < s->binding_count; b++)
-            append(t, "       %-13s + %" PRIu64 ", %" PRIu64 " bytes\n", heed_arg_name(s->bindings[b].arg),
-                   s->bindings[b].offset, s->bindings[b].bytes);
+            if (!is_repeated(s, b))
+                append(t, "       %-13s + %" PRIu64 ", %" PRIu64 " bytes\n", heed_arg_name(s->bindings[b].arg),
+                       s->bindings[b].offset, s->bindings[b].bytes);
     }
     append(t, "  scratch: %" PRIu64 " bytes\n", plan->scratch_bytes);
 }
