@@ -153,11 +153,11 @@ float attn_logit(Sequence q, uint row, uint key, float s)
     if (flag(HEED_ATTN_DISTANCE))
         bias -= distance_penalty(q, flag(HEED_ATTN_PACKED_Q) ? q.row_start + row : i,
                                  flag(HEED_ATTN_PACKED_KV) ? q.key_start + key : j);
+    if (heed_is_minus_inf(s + bias)) // softcap would bring it back
+        return HEED_RULED_OUT;
     if (flag(HEED_ATTN_SOFTCAP) && !flag(HEED_ATTN_SOFTCAP_AFTER))
         s = heed_softcap(s, push.softcap);
     float t = s + bias;
-    if (heed_is_minus_inf(t))
-        return HEED_RULED_OUT;
     if (flag(HEED_ATTN_SOFTCAP) && flag(HEED_ATTN_SOFTCAP_AFTER))
         t = heed_softcap(t, push.softcap);
     return t < HEED_LOWEST ? HEED_LOWEST : t;

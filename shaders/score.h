@@ -14,10 +14,10 @@
 #endif
 
 /* A pair that is ruled out, and the least that an attended pair can be: finite, because compilers may assume that there
- * are no infinities, and far enough apart that no arithmetic turns one into the other. */
-#define HEED_RULED_OUT (-3.402823466e38f)
-#define HEED_LOWEST (-3.3e38f)
-#define HEED_IS_RULED_OUT(t) ((t) < -3.35e38f)
+ * are no infinities, and neighbours, because masks of the lowest f32 are added like any other. */
+#define HEED_RULED_OUT HEED_FLOAT(0xff7fffffu)
+#define HEED_LOWEST HEED_FLOAT(0xff7ffffeu)
+#define HEED_IS_RULED_OUT(t) (HEED_BITS(t) == 0xff7fffffu)
 
 /* Tested in the bits: isnan() may be folded away where the compiler assumes there are none. */
 bool heed_is_nan(float x)

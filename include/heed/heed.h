@@ -232,7 +232,7 @@ enum heed_broadcast {
  *     reaches the output;
  *   - NaN in an attended pair reaches the outputs of its own row only; +Inf as a score makes its row NaN;
  *   - HEED_OP_AGGREGATE and the staged path skip a weight that is exactly zero, even when its value is NaN or Inf; on
- *     the fused path such a value counts if its pair is attended, however small the weight;
+ *     the fused path such a value may count if its pair is attended;
  *   - finite masks (-100, -1e9, the lowest f32) are added, not taken for "ruled out"; a mask stored as f16 cannot hold
  *     -1e9: it became -inf when it was stored;
  *   - len_q, len_kv, batch of 0 are legal: no rows, or rows that attend to nothing.
