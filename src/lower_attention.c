@@ -196,15 +196,18 @@ static bool accepts_fused(const struct heed_candidate *self, const heed_plan *pl
     const struct tile *tile = self->tile;
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
-    uint32_t shared = heed_lower_shared_bytes(tile, 0);
+    uint32_t shared = heed_lower_shared_bytes(tile, 0), preferences = heed_preferences(&plan->device->info);
     if (d->path == HEED_PATH_STAGED)
         snprintf(why, why_size, "the path asked for is staged");
     else if (d->path == HEED_PATH_AUTO && d->weights)
         snprintf(why, why_size, "weights are asked for, and staged makes them on the way");
     else if (tile->kernel == HEED_KERNEL_ATTN_ROWS && d->dim_qk > ROWS_DIM_QK)
         snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, ROWS_DIM_QK);
-    else if (tile->kernel == HEED_KERNEL_ATTN_ROWS && (heed_preferences(&plan->device->info) & HEED_AVOIDS_ROWS))
+    else if (tile->kernel == HEED_KERNEL_ATTN_ROWS && (preferences & HEED_AVOIDS_ROWS))
         snprintf(why, why_size, "this driver takes minutes to compile it");
+    else if (tile->kernel == HEED_KERNEL_ATTN_ROWS && (preferences & HEED_AVOIDS_WIDE_ROWS) &&
+             d->dim_qk + d->dim_v > HEED_NARROW_ROWS)
+        snprintf(why, why_size, "this driver takes minutes to compile it for more than %d features", HEED_NARROW_ROWS);
     else if (tile->kernel == HEED_KERNEL_ATTN_FUSED_SUBGROUP && limits->no_subgroups)
         snprintf(why, why_size, "subgroups are switched off");
     else if (tile->kernel == HEED_KERNEL_ATTN_FUSED_SUBGROUP && !plan->device->info.has_subgroups)

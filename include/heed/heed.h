@@ -242,7 +242,8 @@ enum heed_broadcast {
 
 enum heed_op {
     HEED_OP_ATTENTION = 0,
-    HEED_OP_SCORES = 1,    /* args q, k -> scores: s as above, no bias, no mask. The three stages on their own: */
+    HEED_OP_SCORES = 1,    /* args q, k -> scores: s as above, no bias, no mask; 0 behind the keys of a packed
+                              sequence. The three stages on their own: */
     HEED_OP_SOFTMAX = 2,   /* args scores, mask, ... -> weights: everything between s and p, and lse, entropy */
     HEED_OP_AGGREGATE = 3, /* args weights, v -> o */
     HEED_OP_DEFORM = 4,
