@@ -138,7 +138,9 @@ void make_softmax(Sequence s, uint t, uint row0, uint key0, uint count)
         sums.x = subgroupAdd(sums.x);
         if (flag(HEED_ATTN_WRITE_ENTROPY))
             sums.y = subgroupAdd(sums.y);
-        subgroupBarrier();
+        // Every lane has read the row's maximum, or the sum would not be there. Not subgroupBarrier(): lavapipe 26 makes
+        // it a barrier of the work group, and subgroups without a row do not come by.
+        subgroupMemoryBarrierShared();
         if (subgroupElect())
             merge_row(row, m, sums);
     }
