@@ -191,12 +191,25 @@ static enum heed_status lower_staged(const struct heed_candidate *self, heed_pla
 
 /* ---- the list */
 
+static bool within_limits(const struct heed_limits *limits, uint32_t group, uint32_t shared, char *why, size_t why_size)
+{
+    if (group > limits->max_group_size)
+        snprintf(why, why_size, "%u invocations are more than %u", group, limits->max_group_size);
+    else if (shared > limits->max_shared_bytes)
+        snprintf(why, why_size, "%u bytes of shared memory are more than %u", shared, limits->max_shared_bytes);
+    else if (HEED_MAX_BINDINGS > limits->max_storage_buffers)
+        snprintf(why, why_size, "%d storage buffers are more than %u", HEED_MAX_BINDINGS, limits->max_storage_buffers);
+    else
+        return true;
+    return false;
+}
+
 static bool accepts_fused(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
 {
     const struct tile *tile = self->tile;
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
-    uint32_t shared = heed_lower_shared_bytes(tile, 0), preferences = heed_preferences(&plan->device->info);
+    uint32_t preferences = heed_preferences(&plan->device->info);
     if (d->path == HEED_PATH_STAGED)
         snprintf(why, why_size, "the path asked for is staged");
     else if (d->path == HEED_PATH_AUTO && d->weights)
@@ -212,14 +225,8 @@ static bool accepts_fused(const struct heed_candidate *self, const heed_plan *pl
         snprintf(why, why_size, "subgroups are switched off");
     else if (tile->kernel == HEED_KERNEL_ATTN_FUSED_SUBGROUP && !plan->device->info.has_subgroups)
         snprintf(why, why_size, "the device has no subgroup arithmetic in compute shaders");
-    else if (tile->group > limits->max_group_size)
-        snprintf(why, why_size, "%u invocations are more than %u", tile->group, limits->max_group_size);
-    else if (shared > limits->max_shared_bytes)
-        snprintf(why, why_size, "%u bytes of shared memory are more than %u", shared, limits->max_shared_bytes);
-    else if (HEED_MAX_BINDINGS > limits->max_storage_buffers)
-        snprintf(why, why_size, "%d storage buffers are more than %u", HEED_MAX_BINDINGS, limits->max_storage_buffers);
     else
-        return true;
+        return within_limits(limits, tile->group, heed_lower_shared_bytes(tile, 0), why, why_size);
     return false;
 }
 
@@ -246,14 +253,8 @@ static bool accepts_staged(const struct heed_candidate *self, const heed_plan *p
     uint32_t shared = 4 * STAGE_BR * STAGE_BC > 8 * STAGE_GROUP ? 4 * STAGE_BR * STAGE_BC : 8 * STAGE_GROUP;
     if (plan->op == HEED_OP_ATTENTION && plan->problem.attention.desc.path == HEED_PATH_FUSED)
         snprintf(why, why_size, "the path asked for is fused");
-    else if (STAGE_GROUP > limits->max_group_size)
-        snprintf(why, why_size, "%d invocations are more than %u", STAGE_GROUP, limits->max_group_size);
-    else if (shared > limits->max_shared_bytes)
-        snprintf(why, why_size, "%u bytes of shared memory are more than %u", shared, limits->max_shared_bytes);
-    else if (HEED_MAX_BINDINGS > limits->max_storage_buffers)
-        snprintf(why, why_size, "%d storage buffers are more than %u", HEED_MAX_BINDINGS, limits->max_storage_buffers);
     else
-        return true;
+        return within_limits(limits, STAGE_GROUP, shared, why, why_size);
     return false;
 }
 

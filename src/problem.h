@@ -8,11 +8,29 @@
 
 /* Every argument that any op can have. The order is that of heed_plan_get_arg. */
 enum heed_arg_id {
-    HEED_ARG_Q, HEED_ARG_K, HEED_ARG_V, HEED_ARG_SCORES, HEED_ARG_O,
-    HEED_ARG_MASK, HEED_ARG_KEY_LENGTHS, HEED_ARG_CU_SEQLENS_Q, HEED_ARG_CU_SEQLENS_KV, HEED_ARG_KEY_BIAS,
-    HEED_ARG_ALIBI, HEED_ARG_Q_POS, HEED_ARG_K_POS, HEED_ARG_DISTANCE, HEED_ARG_SINKS,
-    HEED_ARG_LSE, HEED_ARG_ENTROPY, HEED_ARG_WEIGHTS,
-    HEED_ARG_VALUE, HEED_ARG_LOCATIONS, HEED_ARG_REFERENCE, HEED_ARG_OFFSETS, HEED_ARG_LOGITS,
+    HEED_ARG_Q,
+    HEED_ARG_K,
+    HEED_ARG_V,
+    HEED_ARG_SCORES,
+    HEED_ARG_O,
+    HEED_ARG_MASK,
+    HEED_ARG_KEY_LENGTHS,
+    HEED_ARG_CU_SEQLENS_Q,
+    HEED_ARG_CU_SEQLENS_KV,
+    HEED_ARG_KEY_BIAS,
+    HEED_ARG_ALIBI,
+    HEED_ARG_Q_POS,
+    HEED_ARG_K_POS,
+    HEED_ARG_DISTANCE,
+    HEED_ARG_SINKS,
+    HEED_ARG_LSE,
+    HEED_ARG_ENTROPY,
+    HEED_ARG_WEIGHTS,
+    HEED_ARG_VALUE,
+    HEED_ARG_LOCATIONS,
+    HEED_ARG_REFERENCE,
+    HEED_ARG_OFFSETS,
+    HEED_ARG_LOGITS,
     HEED_ARG_SCRATCH, /* never in heed_args.present: the backend knows how much from the plan */
     HEED_ARG_COUNT,
 };
@@ -71,5 +89,30 @@ struct heed_checked heed_extent_bytes(enum heed_dtype dtype, uint32_t count, con
 /* Whether no two elements of an output share an address: from the smallest stride up, each axis must step over all that
  * lies below it. The extent must not overflow. */
 bool heed_strides_distinct(int axes, const uint64_t *length, const uint64_t *stride);
+
+/* ---- what checking a descriptor of any op is made of; `op` begins the message */
+
+void heed_args_add(struct heed_args *args, enum heed_arg_id id, enum heed_dtype dtype, bool output, uint64_t bytes);
+
+struct heed_range {
+    const char *name;
+    uint64_t value, least, most;
+};
+enum heed_status heed_check_ranges(heed_context *context, const char *op, const struct heed_range *ranges,
+                                   size_t count);
+
+/* 0 becomes 16; anything else must be a power of two. */
+enum heed_status heed_resolve_offset_alignment(heed_context *context, const char *op, uint32_t *alignment);
+
+/* A tensor with a view: resolves packed strides, checks, and adds it to args if it is used. */
+struct heed_viewed {
+    enum heed_arg_id id;
+    struct heed_view *view;
+    uint64_t batch, heads, rows, dim;
+    bool rows_first; /* packed is [batch][row][head][feature] instead of [batch][head][row][feature] */
+    bool output, used;
+};
+enum heed_status heed_resolve_view(heed_context *context, const char *op, const struct heed_viewed *tensor,
+                                   struct heed_args *args);
 
 #endif

@@ -11,14 +11,6 @@
 enum { MAX_HEADS = 65535, MAX_DIM = 65535, MAX_DISTANCE_DIMS = 16 };
 static const uint32_t max_length = INT32_MAX;
 
-static enum heed_status check_range(heed_context *context, const char *name, uint64_t value, uint64_t least,
-                                    uint64_t most)
-{
-    if (value < least || value > most)
-        return FAIL("%s %" PRIu64 " is not in %" PRIu64 "..%" PRIu64, name, value, least, most);
-    return HEED_OK;
-}
-
 static enum heed_status check_flags(heed_context *context, const char *name, uint32_t value, uint32_t allowed)
 {
     if (value & ~allowed)
@@ -28,43 +20,37 @@ static enum heed_status check_flags(heed_context *context, const char *name, uin
 
 static enum heed_status check_shape(heed_context *context, const struct heed_attention_desc *d)
 {
-    const struct {
-        const char *name;
-        uint64_t value, least, most;
-    } ranges[] = {
-        { "op", (uint64_t)d->op, HEED_OP_ATTENTION, HEED_OP_AGGREGATE },
-        { "batch", d->batch, 0, max_length },
-        { "heads_q", d->heads_q, 1, MAX_HEADS },
-        { "heads_kv", d->heads_kv, 1, MAX_HEADS },
-        { "len_q", d->len_q, 0, max_length },
-        { "len_kv", d->len_kv, 0, max_length },
-        { "dim_qk", d->dim_qk, 1, MAX_DIM },
-        { "dim_v", d->dim_v, 1, MAX_DIM },
-        { "softcap_order", (uint64_t)d->softcap_order, 0, HEED_SOFTCAP_AFTER_BIAS },
-        { "mask", (uint64_t)d->mask, 0, HEED_MASK_ADD },
-        { "diagonal", (uint64_t)d->diagonal, 0, HEED_DIAGONAL_TOP_LEFT },
-        { "path", (uint64_t)d->path, 0, HEED_PATH_STAGED },
-        { "total_q", d->total_q, 0, max_length },
-        { "total_kv", d->total_kv, 0, max_length },
-        { "distance_dims", d->distance_dims, 0, MAX_DISTANCE_DIMS },
+    const struct heed_range ranges[] = {
+        {"op", (uint64_t)d->op, HEED_OP_ATTENTION, HEED_OP_AGGREGATE},
+        {"batch", d->batch, 0, max_length},
+        {"heads_q", d->heads_q, 1, MAX_HEADS},
+        {"heads_kv", d->heads_kv, 1, MAX_HEADS},
+        {"len_q", d->len_q, 0, max_length},
+        {"len_kv", d->len_kv, 0, max_length},
+        {"dim_qk", d->dim_qk, 1, MAX_DIM},
+        {"dim_v", d->dim_v, 1, MAX_DIM},
+        {"softcap_order", (uint64_t)d->softcap_order, 0, HEED_SOFTCAP_AFTER_BIAS},
+        {"mask", (uint64_t)d->mask, 0, HEED_MASK_ADD},
+        {"diagonal", (uint64_t)d->diagonal, 0, HEED_DIAGONAL_TOP_LEFT},
+        {"path", (uint64_t)d->path, 0, HEED_PATH_STAGED},
+        {"total_q", d->total_q, 0, max_length},
+        {"total_kv", d->total_kv, 0, max_length},
+        {"distance_dims", d->distance_dims, 0, MAX_DISTANCE_DIMS},
     };
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
-        enum heed_status status =
-            check_range(context, ranges[i].name, ranges[i].value, ranges[i].least, ranges[i].most);
-        if (status != HEED_OK)
-            return status;
-    }
+    enum heed_status status = heed_check_ranges(context, "attention", ranges, sizeof ranges / sizeof *ranges);
+    if (status != HEED_OK)
+        return status;
     const struct {
         const char *name;
         uint32_t value, allowed;
     } flags[] = {
-        { "mask_broadcast", d->mask_broadcast, HEED_BROADCAST_BATCH | HEED_BROADCAST_HEAD | HEED_BROADCAST_ROW },
-        { "key_bias_broadcast", d->key_bias_broadcast, HEED_BROADCAST_BATCH | HEED_BROADCAST_HEAD },
-        { "q_pos_broadcast", d->q_pos_broadcast, HEED_BROADCAST_BATCH },
-        { "k_pos_broadcast", d->k_pos_broadcast, HEED_BROADCAST_BATCH },
+        {"mask_broadcast", d->mask_broadcast, HEED_BROADCAST_BATCH | HEED_BROADCAST_HEAD | HEED_BROADCAST_ROW},
+        {"key_bias_broadcast", d->key_bias_broadcast, HEED_BROADCAST_BATCH | HEED_BROADCAST_HEAD},
+        {"q_pos_broadcast", d->q_pos_broadcast, HEED_BROADCAST_BATCH},
+        {"k_pos_broadcast", d->k_pos_broadcast, HEED_BROADCAST_BATCH},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        enum heed_status status = check_flags(context, flags[i].name, flags[i].value, flags[i].allowed);
+        status = check_flags(context, flags[i].name, flags[i].value, flags[i].allowed);
         if (status != HEED_OK)
             return status;
     }
@@ -96,57 +82,7 @@ static enum heed_status check_numbers(heed_context *context, struct heed_attenti
     } else if (d->mask == HEED_MASK_ADD && d->mask_dtype != HEED_F32 && d->mask_dtype != HEED_F16) {
         return FAIL("mask_dtype %s is not f32 or f16", heed_dtype_name(d->mask_dtype));
     }
-    if (d->offset_alignment == 0)
-        d->offset_alignment = 16;
-    if (d->offset_alignment & (d->offset_alignment - 1))
-        return FAIL("offset_alignment %u is not a power of two", d->offset_alignment);
-    return HEED_OK;
-}
-
-/* One of q, k, v, o: its strides, and how far it reaches. */
-struct tensor {
-    const char *name;
-    struct heed_view *view;
-    uint64_t batch, heads, rows, dim; /* batch 1 for packed sequences */
-    bool packed_sequences, output;
-};
-
-static enum heed_status resolve_view(heed_context *context, const struct tensor *t, uint64_t *bytes)
-{
-    struct heed_view *v = t->view;
-    if (v->dtype != HEED_F32 && v->dtype != HEED_F16 && v->dtype != HEED_BF16)
-        return FAIL("%s has type %s, which is not f32, f16 or bf16", t->name, heed_dtype_name(v->dtype));
-    bool packed = v->stride_batch == 0 && v->stride_head == 0 && v->stride_row == 0;
-    struct heed_checked head = heed_checked_mul(heed_checked(t->rows), t->dim);
-    struct heed_checked batch = heed_checked_mul(head, t->heads);
-    if (packed && t->packed_sequences) {
-        v->stride_row = t->heads * t->dim;
-        v->stride_head = t->dim;
-    } else if (packed) {
-        v->stride_row = t->dim;
-        v->stride_head = head.value;
-        v->stride_batch = batch.value;
-    }
-    const uint64_t length[] = { t->batch, t->heads, t->rows, t->dim };
-    const uint64_t stride[] = { v->stride_batch, v->stride_head, v->stride_row, 1 };
-    struct heed_checked extent = heed_extent_bytes(v->dtype, 4, length, stride);
-    if (batch.overflow || extent.overflow || extent.value > INT64_MAX)
-        return FAIL("%s [%" PRIu64 "][%" PRIu64 "][%" PRIu64 "][%" PRIu64 "] with strides %" PRIu64 ", %" PRIu64
-                    ", %" PRIu64 " does not fit 63 bits of bytes",
-                    t->name, t->batch, t->heads, t->rows, t->dim, v->stride_batch, v->stride_head, v->stride_row);
-    *bytes = extent.value;
-    if (t->output && extent.value > 0 && !heed_strides_distinct(4, length, stride))
-        return FAIL("%s strides %" PRIu64 ", %" PRIu64 ", %" PRIu64 " make elements of an output overlap", t->name,
-                    v->stride_batch, v->stride_head, v->stride_row);
-    return HEED_OK;
-}
-
-static void add_arg(struct heed_args *args, enum heed_arg_id id, enum heed_dtype dtype, bool output, uint64_t bytes)
-{
-    args->arg[id].present = true;
-    args->arg[id].output = output;
-    args->arg[id].dtype = dtype;
-    args->arg[id].bytes = bytes;
+    return heed_resolve_offset_alignment(context, "attention", &d->offset_alignment);
 }
 
 /* Packed f32 or i32 tensors; the product is checked by the caller through *total. */
@@ -155,7 +91,7 @@ static void add_packed(struct heed_args *args, enum heed_arg_id id, enum heed_dt
 {
     struct heed_checked n = heed_checked_mul(heed_checked_mul(heed_checked_mul(heed_checked(a), b), c), 4);
     *overflow |= n.overflow || n.value > INT64_MAX;
-    add_arg(args, id, dtype, output, n.value);
+    heed_args_add(args, id, dtype, output, n.value);
 }
 
 static enum heed_status resolve_mask(heed_context *context, struct heed_attention_problem *p)
@@ -163,8 +99,8 @@ static enum heed_status resolve_mask(heed_context *context, struct heed_attentio
     struct heed_attention_desc *d = &p->desc;
     bool all_batches = d->mask_broadcast & HEED_BROADCAST_BATCH, all_heads = d->mask_broadcast & HEED_BROADCAST_HEAD,
          all_rows = d->mask_broadcast & HEED_BROADCAST_ROW;
-    const uint64_t length[] = { all_batches ? 1 : d->batch, all_heads ? 1 : d->heads_q, all_rows ? 1 : d->len_q,
-                                d->len_kv };
+    const uint64_t length[] = {all_batches ? 1 : d->batch, all_heads ? 1 : d->heads_q, all_rows ? 1 : d->len_q,
+                               d->len_kv};
     if (d->mask_stride_batch == 0 && d->mask_stride_head == 0 && d->mask_stride_row == 0) {
         d->mask_stride_row = d->len_kv;
         d->mask_stride_head = length[2] * d->len_kv; /* below 2^62 */
@@ -176,12 +112,12 @@ static enum heed_status resolve_mask(heed_context *context, struct heed_attentio
         d->mask_stride_head = 0;
     if (all_rows)
         d->mask_stride_row = 0;
-    const uint64_t stride[] = { d->mask_stride_batch, d->mask_stride_head, d->mask_stride_row, 1 };
+    const uint64_t stride[] = {d->mask_stride_batch, d->mask_stride_head, d->mask_stride_row, 1};
     struct heed_checked extent = heed_extent_bytes(d->mask_dtype, 4, length, stride);
     if (extent.overflow || extent.value > INT64_MAX)
         return FAIL("mask with strides %" PRIu64 ", %" PRIu64 ", %" PRIu64 " does not fit 63 bits of bytes",
                     d->mask_stride_batch, d->mask_stride_head, d->mask_stride_row);
-    add_arg(&p->args, HEED_ARG_MASK, d->mask_dtype, false, extent.value);
+    heed_args_add(&p->args, HEED_ARG_MASK, d->mask_dtype, false, extent.value);
     return HEED_OK;
 }
 
@@ -232,12 +168,13 @@ static enum heed_status resolve_terms(heed_context *context, struct heed_attenti
 enum heed_status heed_attention_problem_init(heed_context *context, const struct heed_attention_desc *desc,
                                              struct heed_attention_problem *problem)
 {
-    *problem = (struct heed_attention_problem){ 0 };
+    *problem = (struct heed_attention_problem){0};
     if (!desc)
         return FAIL("the descriptor is NULL");
     if (desc->struct_size != sizeof *desc)
-        return FAIL("struct_size %zu is not sizeof(struct heed_attention_desc) %zu; start from HEED_ATTENTION_DESC_INIT",
-                    desc->struct_size, sizeof *desc);
+        return FAIL(
+            "struct_size %zu is not sizeof(struct heed_attention_desc) %zu; start from HEED_ATTENTION_DESC_INIT",
+            desc->struct_size, sizeof *desc);
     problem->desc = *desc;
     struct heed_attention_desc *d = &problem->desc;
     struct heed_args *args = &problem->args;
@@ -267,31 +204,24 @@ enum heed_status heed_attention_problem_init(heed_context *context, const struct
                      : softmax   ? 4 * pairs.value
                      : aggregate ? 2 * pairs.value * d->dim_v
                                  : flops.value;
-    const struct {
-        enum heed_arg_id id;
-        bool used;
-        struct tensor tensor;
-    } tensors[] = {
-        { HEED_ARG_Q, whole || scores, { "q", &d->q, batch_q, d->heads_q, rows_q, d->dim_qk, packed_q, false } },
-        { HEED_ARG_K, whole || scores, { "k", &d->k, batch_kv, d->heads_kv, rows_kv, d->dim_qk, packed_kv, false } },
-        { HEED_ARG_V, whole || aggregate, { "v", &d->v, batch_kv, d->heads_kv, rows_kv, d->dim_v, packed_kv, false } },
-        { HEED_ARG_O, whole || aggregate, { "o", &d->o, batch_q, d->heads_q, rows_q, d->dim_v, packed_q, true } },
+    const struct heed_viewed tensors[] = {
+        {HEED_ARG_Q, &d->q, batch_q, d->heads_q, rows_q, d->dim_qk, packed_q, false, whole || scores},
+        {HEED_ARG_K, &d->k, batch_kv, d->heads_kv, rows_kv, d->dim_qk, packed_kv, false, whole || scores},
+        {HEED_ARG_V, &d->v, batch_kv, d->heads_kv, rows_kv, d->dim_v, packed_kv, false, whole || aggregate},
+        {HEED_ARG_O, &d->o, batch_q, d->heads_q, rows_q, d->dim_v, packed_q, true, whole || aggregate},
     };
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
-        uint64_t bytes = 0;
-        status = resolve_view(context, &tensors[i].tensor, &bytes);
+        status = heed_resolve_view(context, "attention", &tensors[i], args);
         if (status != HEED_OK)
             return status;
-        if (tensors[i].used)
-            add_arg(args, tensors[i].id, tensors[i].tensor.view->dtype, tensors[i].tensor.output, bytes);
     }
     if (scores || softmax)
-        add_arg(args, HEED_ARG_SCORES, HEED_F32, scores, pair_bytes.value);
+        heed_args_add(args, HEED_ARG_SCORES, HEED_F32, scores, pair_bytes.value);
     if (softmax || aggregate || (whole && d->weights))
-        add_arg(args, HEED_ARG_WEIGHTS, HEED_F32, !aggregate, pair_bytes.value);
+        heed_args_add(args, HEED_ARG_WEIGHTS, HEED_F32, !aggregate, pair_bytes.value);
     if (packed_q)
-        add_arg(args, HEED_ARG_CU_SEQLENS_Q, HEED_I32, false, 4 * ((uint64_t)d->batch + 1));
+        heed_args_add(args, HEED_ARG_CU_SEQLENS_Q, HEED_I32, false, 4 * ((uint64_t)d->batch + 1));
     if (packed_kv)
-        add_arg(args, HEED_ARG_CU_SEQLENS_KV, HEED_I32, false, 4 * ((uint64_t)d->batch + 1));
+        heed_args_add(args, HEED_ARG_CU_SEQLENS_KV, HEED_I32, false, 4 * ((uint64_t)d->batch + 1));
     return whole || softmax ? resolve_terms(context, problem) : HEED_OK;
 }

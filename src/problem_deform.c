@@ -11,12 +11,9 @@
 enum { MAX_HEADS = 65535, MAX_DIM = 65535, MAX_SIZE = 65535 };
 static const uint32_t max_length = INT32_MAX;
 
-static enum heed_status check_fields(heed_context *context, const struct heed_deform_desc *d)
+static enum heed_status check_fields(heed_context *context, struct heed_deform_desc *d)
 {
-    const struct {
-        const char *name;
-        uint64_t value, least, most;
-    } ranges[] = {
+    const struct heed_range ranges[] = {
         {"batch", d->batch, 0, max_length},
         {"heads", d->heads, 1, MAX_HEADS},
         {"dim", d->dim, 1, MAX_DIM},
@@ -27,10 +24,9 @@ static enum heed_status check_fields(heed_context *context, const struct heed_de
         {"interpolation", (uint64_t)d->interpolation, 0, HEED_INTERPOLATION_NEAREST},
         {"padding", (uint64_t)d->padding, 0, HEED_PADDING_BORDER},
     };
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-        if (ranges[i].value < ranges[i].least || ranges[i].value > ranges[i].most)
-            return FAIL("%s %" PRIu64 " is not in %" PRIu64 "..%" PRIu64, ranges[i].name, ranges[i].value,
-                        ranges[i].least, ranges[i].most);
+    enum heed_status status = heed_check_ranges(context, "deform", ranges, sizeof ranges / sizeof *ranges);
+    if (status != HEED_OK)
+        return status;
     if (d->axes != 0 && d->axes != 2 && d->axes != 3)
         return FAIL("axes %u is not 2 or 3", d->axes);
     if (d->input != HEED_DEFORM_OFFSETS && d->reference_boxes)
@@ -41,9 +37,7 @@ static enum heed_status check_fields(heed_context *context, const struct heed_de
         return FAIL("offset_scale %g is not finite", (double)d->offset_scale);
     if (d->offset_scale != 0.0f && !d->reference_boxes)
         return FAIL("offset_scale %g is set, but only boxes have a size to scale", (double)d->offset_scale);
-    if (d->offset_alignment & (d->offset_alignment - 1))
-        return FAIL("offset_alignment %u is not a power of two", d->offset_alignment);
-    return HEED_OK;
+    return heed_resolve_offset_alignment(context, "deform", &d->offset_alignment);
 }
 
 static uint64_t level_rows(const struct heed_level *level)
@@ -92,42 +86,6 @@ static enum heed_status resolve_levels(heed_context *context, struct heed_deform
     return HEED_OK;
 }
 
-static void add_arg(struct heed_args *args, enum heed_arg_id id, enum heed_dtype dtype, bool output, uint64_t bytes)
-{
-    args->arg[id].present = true;
-    args->arg[id].output = output;
-    args->arg[id].dtype = dtype;
-    args->arg[id].bytes = bytes;
-}
-
-/* value or o: its strides, and how far it reaches. Packed is [batch][row][head][feature]. */
-static enum heed_status resolve_view(heed_context *context, struct heed_deform_problem *p, enum heed_arg_id id,
-                                     struct heed_view *v, uint32_t rows)
-{
-    const struct heed_deform_desc *d = &p->desc;
-    const char *name = heed_arg_name(id);
-    if (v->dtype != HEED_F32 && v->dtype != HEED_F16 && v->dtype != HEED_BF16)
-        return FAIL("%s has type %s, which is not f32, f16 or bf16", name, heed_dtype_name(v->dtype));
-    if (v->stride_batch == 0 && v->stride_head == 0 && v->stride_row == 0) {
-        v->stride_head = d->dim;
-        v->stride_row = (uint64_t)d->heads * d->dim;
-        v->stride_batch = v->stride_row * rows; /* below 2^63 */
-    }
-    const uint64_t length[] = {d->batch, d->heads, rows, d->dim};
-    const uint64_t stride[] = {v->stride_batch, v->stride_head, v->stride_row, 1};
-    struct heed_checked extent = heed_extent_bytes(v->dtype, 4, length, stride);
-    if (extent.overflow || extent.value > INT64_MAX)
-        return FAIL("%s of batch %u, heads %u, rows %u, dim %u with strides %" PRIu64 ", %" PRIu64 ", %" PRIu64
-                    " does not fit 63 bits of bytes",
-                    name, d->batch, d->heads, rows, d->dim, v->stride_batch, v->stride_head, v->stride_row);
-    bool output = id == HEED_ARG_O;
-    if (output && extent.value > 0 && !heed_strides_distinct(4, length, stride))
-        return FAIL("%s strides %" PRIu64 ", %" PRIu64 ", %" PRIu64 " make elements of an output overlap", name,
-                    v->stride_batch, v->stride_head, v->stride_row);
-    add_arg(&p->args, id, v->dtype, output, extent.value);
-    return HEED_OK;
-}
-
 /* A packed f32 argument [batch][len_q][per_query]. */
 static enum heed_status add_packed(heed_context *context, struct heed_deform_problem *p, enum heed_arg_id id,
                                    uint64_t per_query)
@@ -137,7 +95,7 @@ static enum heed_status add_packed(heed_context *context, struct heed_deform_pro
     if (bytes.overflow || bytes.value > INT64_MAX)
         return FAIL("%s of batch %u x len_q %u x %" PRIu64 " numbers does not fit 63 bits of bytes", heed_arg_name(id),
                     d->batch, d->len_q, per_query);
-    add_arg(&p->args, id, HEED_F32, false, bytes.value);
+    heed_args_add(&p->args, id, HEED_F32, false, bytes.value);
     return HEED_OK;
 }
 
@@ -160,15 +118,16 @@ enum heed_status heed_deform_problem_init(heed_context *context, const struct he
         d->axes = 2;
     if (d->offset_scale == 0.0f)
         d->offset_scale = 0.5f;
-    if (d->offset_alignment == 0)
-        d->offset_alignment = 16;
     problem->reference_levels = d->reference_per_level ? d->level_count : 1;
     problem->reference_width = d->reference_boxes ? 2 * d->axes : d->axes;
     status = resolve_levels(context, problem);
+    const struct heed_viewed value = {HEED_ARG_VALUE, &d->value, d->batch, d->heads, d->len_value,
+                                      d->dim,         true,      false,    true};
+    const struct heed_viewed o = {HEED_ARG_O, &d->o, d->batch, d->heads, d->len_q, d->dim, true, true, true};
     if (status == HEED_OK)
-        status = resolve_view(context, problem, HEED_ARG_VALUE, &d->value, d->len_value);
+        status = heed_resolve_view(context, "deform", &value, &problem->args);
     if (status == HEED_OK)
-        status = resolve_view(context, problem, HEED_ARG_O, &d->o, d->len_q);
+        status = heed_resolve_view(context, "deform", &o, &problem->args);
     if (status != HEED_OK)
         return status;
 
