@@ -222,6 +222,9 @@ enum heed_broadcast {
  *     entropy[b,h,i] = -sum over attended j of p * log(p), nats
  *     weights[b,h,i,j] = p; 0 where j is not attended
  *
+ * Sources: Vaswani et al. 2017; ALiBi, Press et al. 2022, with the distance as FlashAttention takes it; softcap, Gemma 2
+ * and ONNX Attention; sinks, Xiao et al. 2024 as in gpt-oss; online softmax, Milakov and Gimelshein 2018.
+ *
  * Key j is attended by row i when nothing rules it out: j < key length; boolean mask true; causal: j <= i + diagonal;
  * window: i + diagonal - left <= j <= i + diagonal + right; s + bias is not -inf. The diagonal is 0
  * (HEED_DIAGONAL_TOP_LEFT) or (keys of this batch) - (rows of this batch) (HEED_DIAGONAL_BOTTOM_RIGHT).
