@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What a backend is to the rest: a device with a table of functions. Backends see problems, plans and this; nothing else
- * in src/ sees Vulkan or OpenCL. */
+ * What a backend is to the rest: a device with a table of functions. Backends see problems, plans and this; nothing
+ * else in src/ sees Vulkan or OpenCL. */
 #ifndef HEED_BACKEND_H
 #define HEED_BACKEND_H
 
@@ -55,7 +55,8 @@ struct heed_fence {
 /* Each backend's entry points. list: appends to infos up to capacity, adds to *count; a missing loader is no error. */
 enum heed_status heed_reference_list(heed_context *context, struct heed_device_info *infos, uint32_t capacity,
                                      uint32_t *count);
-enum heed_status heed_reference_create(heed_context *context, const struct heed_device_desc *desc, heed_device **device);
+enum heed_status heed_reference_create(heed_context *context, const struct heed_device_desc *desc,
+                                       heed_device **device);
 enum heed_status heed_vulkan_list(heed_context *context, struct heed_device_info *infos, uint32_t capacity,
                                   uint32_t *count);
 /* `index`: the entry of heed_vulkan_list to open; desc gives the limits. */

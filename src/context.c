@@ -102,7 +102,7 @@ enum heed_status heed_context_create(const struct heed_context_desc *desc, heed_
     *context = NULL;
     struct heed_context made = {
         .log_level = HEED_LOG_ERROR,
-        .allocator = { default_alloc, default_free, NULL },
+        .allocator = {default_alloc, default_free, NULL},
     };
     if (desc) {
         if (desc->struct_size != sizeof *desc || !desc->allocator.alloc != !desc->allocator.free)

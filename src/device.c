@@ -114,12 +114,13 @@ enum heed_status heed_device_create(heed_context *context, const struct heed_dev
     if (!context || !device)
         return HEED_ERR_ARGUMENT;
     *device = NULL;
-    const struct heed_device_desc defaults = { .struct_size = sizeof defaults };
+    const struct heed_device_desc defaults = {.struct_size = sizeof defaults};
     if (!desc)
         desc = &defaults;
     if (desc->struct_size != sizeof *desc)
-        return heed_fail(context, HEED_ERR_ARGUMENT, "device: struct_size %zu is not sizeof(struct heed_device_desc) %zu",
-                         desc->struct_size, sizeof *desc);
+        return heed_fail(context, HEED_ERR_ARGUMENT,
+                         "device: struct_size %zu is not sizeof(struct heed_device_desc) %zu", desc->struct_size,
+                         sizeof *desc);
     enum heed_status status = check_backend(context, desc->backend);
     if (status != HEED_OK)
         return status;
@@ -138,8 +139,10 @@ enum heed_status heed_device_create(heed_context *context, const struct heed_dev
                 best = i;
         }
         if (best == UINT32_MAX && desc->select)
-            status = heed_fail(context, HEED_ERR_NO_DEVICE, "device: \"%s\" is no index, UUID or part of a name of the %u "
-                               "devices found", desc->select, count);
+            status = heed_fail(context, HEED_ERR_NO_DEVICE,
+                               "device: \"%s\" is no index, UUID or part of a name of the %u "
+                               "devices found",
+                               desc->select, count);
         else if (best == UINT32_MAX)
             status = heed_fail(context, HEED_ERR_NO_DEVICE, "device: no Vulkan device found (is a driver installed?)");
     }
@@ -182,8 +185,8 @@ enum heed_status heed_device_check(const heed_device *device)
 
 void heed_limits_lower(struct heed_limits *device, const struct heed_limits *wanted)
 {
-#define HEED_LOWER(field) \
-    if (wanted->field != 0 && wanted->field < device->field) \
+#define HEED_LOWER(field)                                                                                              \
+    if (wanted->field != 0 && wanted->field < device->field)                                                           \
         device->field = wanted->field;
     HEED_LOWER(max_storage_range)
     HEED_LOWER(max_group_count)

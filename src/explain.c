@@ -25,8 +25,8 @@ static void append(struct text *t, const char *format, ...)
 
 static void append_view(struct text *t, const char *name, const struct heed_view *v)
 {
-    append(t, "  %s %s, strides %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", name, heed_dtype_name(v->dtype), v->stride_batch,
-           v->stride_head, v->stride_row);
+    append(t, "  %s %s, strides %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", name, heed_dtype_name(v->dtype),
+           v->stride_batch, v->stride_head, v->stride_row);
 }
 
 static void append_attention(struct text *t, const struct heed_attention_problem *p)
@@ -127,7 +127,7 @@ enum heed_status heed_explain_attention(heed_device *device, const struct heed_a
 {
     if (!device || (!text && capacity > 0))
         return HEED_ERR_ARGUMENT;
-    struct text t = { text, capacity, 0 };
+    struct text t = {text, capacity, 0};
     const char *kernel = desc && desc->struct_size == sizeof *desc ? desc->kernel : NULL;
     enum heed_status status = explain(device, HEED_OP_ATTENTION, desc, kernel, &t);
     if (length)
@@ -140,7 +140,7 @@ enum heed_status heed_explain_deform(heed_device *device, const struct heed_defo
 {
     if (!device || (!text && capacity > 0))
         return HEED_ERR_ARGUMENT;
-    struct text t = { text, capacity, 0 };
+    struct text t = {text, capacity, 0};
     const char *kernel = desc && desc->struct_size == sizeof *desc ? desc->kernel : NULL;
     enum heed_status status = explain(device, HEED_OP_DEFORM, desc, kernel, &t);
     if (length)

@@ -38,7 +38,7 @@ struct heed_step *heed_plan_add_step(heed_plan *plan)
         plan->step_capacity = capacity;
     }
     struct heed_step *step = &plan->steps[plan->step_count++];
-    *step = (struct heed_step){ 0 };
+    *step = (struct heed_step){0};
     return step;
 }
 
@@ -56,7 +56,7 @@ const struct heed_candidate *heed_plan_candidates(const heed_plan *plan, uint32_
 
 const char *heed_op_name(enum heed_op op)
 {
-    static const char *const names[] = { "attention", "scores", "softmax", "aggregate", "deform" };
+    static const char *const names[] = {"attention", "scores", "softmax", "aggregate", "deform"};
     return names[op];
 }
 
@@ -121,7 +121,7 @@ void heed_plan_clear(heed_plan *plan)
 
 enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_op op, const void *desc)
 {
-    *plan = (struct heed_plan){ .device = device, .op = op };
+    *plan = (struct heed_plan){.device = device, .op = op};
     enum heed_status status = heed_device_check(device);
     if (status != HEED_OK)
         return status;

@@ -52,14 +52,14 @@ struct heed_plan {
         struct heed_attention_problem attention; /* op != HEED_OP_DEFORM */
         struct heed_deform_problem deform;
     } problem;
-    const struct heed_args *args;      /* those of the problem */
-    uint32_t offset_alignment;         /* those of the problem's descriptor */
+    const struct heed_args *args; /* those of the problem */
+    uint32_t offset_alignment;    /* those of the problem's descriptor */
     char kernel[64];
-    struct heed_step *steps;           /* none on a backend that runs problems directly */
+    struct heed_step *steps; /* none on a backend that runs problems directly */
     uint32_t step_count, step_capacity;
     uint64_t scratch_bytes;
     uint64_t compile_ns;
-    void *backend;                     /* the backend's own: pipelines */
+    void *backend; /* the backend's own: pipelines */
 };
 
 /* Scratch regions and the scratch argument itself are aligned to this: the largest minStorageBufferOffsetAlignment. */

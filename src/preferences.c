@@ -12,11 +12,11 @@ static const struct {
 } table[] = {
     /* 512 x 512 keys of 64 features, GFLOP per CPU second, rows against the 16x32 tile: 15.1 : 2.5 on 26.1.6. On 22.3.6
      * 2.1 : 1.7, because loads in a loop are gathers there, and the first run compiles for 5.4 s instead of 0.13 s. */
-    { MESA_LLVMPIPE, MESA(26, 0), UINT32_MAX, HEED_PREFERS_ROWS },
+    {MESA_LLVMPIPE, MESA(26, 0), UINT32_MAX, HEED_PREFERS_ROWS},
     /* 22.3.6, one pipeline: 64 and 64 features 5.4 s, 128 and 64 46 to 78 s. */
-    { MESA_LLVMPIPE, 0, MESA(26, 0), HEED_AVOIDS_WIDE_ROWS },
+    {MESA_LLVMPIPE, 0, MESA(26, 0), HEED_AVOIDS_WIDE_ROWS},
     /* 64 features: f32 2.9 s (the 16x32 tile 0.19 s), f16 stopped after 100 s. */
-    { GOOGLE_SWIFTSHADER, 0, UINT32_MAX, HEED_AVOIDS_ROWS },
+    {GOOGLE_SWIFTSHADER, 0, UINT32_MAX, HEED_AVOIDS_ROWS},
 };
 
 uint32_t heed_preferences(const struct heed_device_info *info)

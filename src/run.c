@@ -21,11 +21,14 @@ static enum heed_status check_one(const heed_plan *plan, enum heed_arg_id id, co
     uint64_t element = scratch ? HEED_SCRATCH_ALIGNMENT : heed_dtype_size(plan->args->arg[id].dtype);
     uint64_t alignment = plan->offset_alignment > element ? plan->offset_alignment : element;
     if (named->offset % alignment != 0)
-        return heed_fail(context, HEED_ERR_ARGUMENT, "%s: offset %" PRIu64 " of \"%s\" is not a multiple of %" PRIu64
-                         " (offset_alignment or its element)", op, named->offset, name, alignment);
+        return heed_fail(context, HEED_ERR_ARGUMENT,
+                         "%s: offset %" PRIu64 " of \"%s\" is not a multiple of %" PRIu64
+                         " (offset_alignment or its element)",
+                         op, named->offset, name, alignment);
     if (named->bytes != 0 && named->bytes < needed)
-        return heed_fail(context, HEED_ERR_ARGUMENT, "%s: \"%s\" needs %" PRIu64 " bytes and its buffer has %" PRIu64
-                         " from offset %" PRIu64, op, name, needed, named->bytes, named->offset);
+        return heed_fail(context, HEED_ERR_ARGUMENT,
+                         "%s: \"%s\" needs %" PRIu64 " bytes and its buffer has %" PRIu64 " from offset %" PRIu64, op,
+                         name, needed, named->bytes, named->offset);
     return HEED_OK;
 }
 
@@ -36,7 +39,8 @@ static bool clash(const heed_plan *plan, const struct heed_named_arg *named, con
     if (position[a] == UINT32_MAX || position[b] == UINT32_MAX)
         return false;
     const struct heed_named_arg *x = &named[position[a]], *y = &named[position[b]];
-    bool written = a == HEED_ARG_SCRATCH || b == HEED_ARG_SCRATCH || plan->args->arg[a].output || plan->args->arg[b].output;
+    bool written =
+        a == HEED_ARG_SCRATCH || b == HEED_ARG_SCRATCH || plan->args->arg[a].output || plan->args->arg[b].output;
     if (!written || x->buffer == 0 || x->buffer != y->buffer)
         return false;
     if (plan->op == HEED_OP_SOFTMAX && a == HEED_ARG_SCORES && b == HEED_ARG_WEIGHTS && x->offset == y->offset)
@@ -69,14 +73,16 @@ enum heed_status heed_args_check(const heed_plan *plan, const struct heed_named_
         position[id] = i;
     }
     for (int id = 0; id < HEED_ARG_COUNT; id++) {
-        bool wanted = id == HEED_ARG_SCRATCH ? scratch_is_named && plan->scratch_bytes > 0 : plan->args->arg[id].present;
+        bool wanted =
+            id == HEED_ARG_SCRATCH ? scratch_is_named && plan->scratch_bytes > 0 : plan->args->arg[id].present;
         if (wanted && position[id] == UINT32_MAX)
             return heed_fail(context, HEED_ERR_ARGUMENT, "%s: argument \"%s\" is missing", op,
                              heed_arg_name((enum heed_arg_id)id));
         for (int other = id + 1; other < HEED_ARG_COUNT; other++)
             if (clash(plan, named, position, (enum heed_arg_id)id, (enum heed_arg_id)other))
-                return heed_fail(context, HEED_ERR_ARGUMENT, "%s: \"%s\" and \"%s\" overlap, and one of them is written",
-                                 op, heed_arg_name((enum heed_arg_id)id), heed_arg_name((enum heed_arg_id)other));
+                return heed_fail(context, HEED_ERR_ARGUMENT,
+                                 "%s: \"%s\" and \"%s\" overlap, and one of them is written", op,
+                                 heed_arg_name((enum heed_arg_id)id), heed_arg_name((enum heed_arg_id)other));
     }
     return HEED_OK;
 }
@@ -103,11 +109,11 @@ enum heed_status heed_run(heed_plan *plan, const struct heed_arg *args, uint32_t
         if (!buffer || buffer->device != device || args[i].offset > buffer->bytes)
             return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: argument \"%s\" %s",
                              args[i].name ? args[i].name : "(null)",
-                             !buffer                     ? "has no buffer"
+                             !buffer                    ? "has no buffer"
                              : buffer->device != device ? "is a buffer of another device"
-                                                         : "starts behind the end of its buffer");
-        named[i] = (struct heed_named_arg){ args[i].name, args[i].offset, whole_words(buffer->bytes) - args[i].offset,
-                                            (uint64_t)(uintptr_t)buffer };
+                                                        : "starts behind the end of its buffer");
+        named[i] = (struct heed_named_arg){args[i].name, args[i].offset, whole_words(buffer->bytes) - args[i].offset,
+                                           (uint64_t)(uintptr_t)buffer};
         if (named[i].bytes == 0 && heed_arg_find(args[i].name) < HEED_ARG_SCRATCH &&
             plan->args->arg[heed_arg_find(args[i].name)].bytes > 0)
             return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: argument \"%s\" starts at the end of its buffer",
@@ -117,10 +123,10 @@ enum heed_status heed_run(heed_plan *plan, const struct heed_arg *args, uint32_t
     status = heed_args_check(plan, named, arg_count, false, position);
     if (status != HEED_OK)
         return status;
-    struct heed_bound_arg bound[HEED_ARG_COUNT] = { { NULL, 0 } };
+    struct heed_bound_arg bound[HEED_ARG_COUNT] = {{NULL, 0}};
     for (int id = 0; id < HEED_ARG_COUNT; id++)
         if (position[id] != UINT32_MAX)
-            bound[id] = (struct heed_bound_arg){ args[position[id]].buffer, args[position[id]].offset };
+            bound[id] = (struct heed_bound_arg){args[position[id]].buffer, args[position[id]].offset};
 
     heed_fence *submitted = NULL;
     status = device->ops->run(plan, bound, &submitted);
@@ -143,7 +149,8 @@ enum heed_status heed_buffer_create(heed_device *device, uint64_t bytes, heed_bu
     if (status != HEED_OK)
         return status;
     if (!device->ops->buffer_create)
-        return heed_fail(device->context, HEED_ERR_UNSUPPORTED, "buffer: the device was imported, and heed allocates no "
+        return heed_fail(device->context, HEED_ERR_UNSUPPORTED,
+                         "buffer: the device was imported, and heed allocates no "
                          "device memory there");
     if (bytes == 0 || bytes > INT64_MAX)
         return heed_fail(device->context, HEED_ERR_ARGUMENT, "buffer: %" PRIu64 " bytes are not in 1..2^63-1", bytes);
