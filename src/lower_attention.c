@@ -235,8 +235,11 @@ static bool prefers_fused(const struct heed_candidate *self, const heed_plan *pl
 {
     const struct tile *tile = self->tile;
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const uint32_t preferences = heed_preferences(&plan->device->info);
     if (tile->kernel == HEED_KERNEL_ATTN_ROWS) /* half the rows of a group busy */
-        return (heed_preferences(&plan->device->info) & HEED_PREFERS_ROWS) && d->len_q >= tile->group;
+        return (preferences & HEED_PREFERS_ROWS) && d->len_q >= tile->group;
+    if (tile->br > 8 && (preferences & HEED_PREFERS_SMALL_TILES))
+        return false;
     /* Where subgroups are narrow, rows take turns, and the compilers of Mali (16 lanes) and V3D (16) spill: 37 and 384
      * in the 16x32 tile of 128 features, none without subgroups. */
     if (tile->kernel == HEED_KERNEL_ATTN_FUSED_SUBGROUP && plan->device->info.limits.subgroup_size_min < 32)

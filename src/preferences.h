@@ -6,9 +6,10 @@
 #include <heed/heed.h>
 
 enum heed_preference {
-    HEED_PREFERS_ROWS = 1,     /* lanes that own rows, without shared memory or barriers: attn_rows */
-    HEED_AVOIDS_ROWS = 2,      /* the driver's compiler does not come to an end with it */
-    HEED_AVOIDS_WIDE_ROWS = 4, /* nor beyond HEED_NARROW_ROWS features of q and v together */
+    HEED_PREFERS_ROWS = 1,        /* lanes that own rows, without shared memory or barriers: attn_rows */
+    HEED_AVOIDS_ROWS = 2,         /* the driver's compiler does not come to an end with it */
+    HEED_AVOIDS_WIDE_ROWS = 4,    /* nor beyond HEED_NARROW_ROWS features of q and v together */
+    HEED_PREFERS_SMALL_TILES = 8, /* few registers: 8 rows instead of 16 */
 };
 
 enum { HEED_NARROW_ROWS = 32 };

@@ -234,6 +234,10 @@ static bool add_device(const char *words)
             device->info.has_subgroups = number != 0;
         else if (!strcmp(word, "cpu"))
             device->info.type = number ? HEED_DEVICE_CPU : HEED_DEVICE_DISCRETE;
+        else if (!strcmp(word, "driver_id"))
+            device->info.driver_id = (uint32_t)number;
+        else if (!strcmp(word, "driver_version"))
+            device->info.driver_version = (uint32_t)number;
         else if (!strcmp(word, "flops"))
             l->max_dispatch_flops = number;
         else
@@ -247,7 +251,7 @@ static const char *const default_devices[] = {
     "name=tiny,range_mib=1,group_count=64,flops=1000000",
     "name=floor",
     "name=floor256,group_size=256",
-    "name=pi,group_size=256,alignment=32,range_mib=1024,subgroup_min=16,subgroup_max=16",
+    "name=pi,driver_id=19,group_size=256,alignment=32,range_mib=1024,subgroup_min=16,subgroup_max=16",
     "name=swiftshader,cpu=1,group_size=256,shared=32768,range_mib=1024,subgroup_min=4,subgroup_max=4,subgroups=1",
     "name=llvmpipe,cpu=1,group_size=1024,shared=32768,alignment=16,subgroup_min=8,subgroup_max=8,subgroups=1",
     "name=mali,group_size=1024,shared=32768,alignment=16,range_mib=2048,subgroup_min=16,subgroup_max=16,subgroups=1",
