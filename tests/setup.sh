@@ -123,7 +123,7 @@ heed_unpack() {
         heed_apt_update
     fi
     mkdir -p "$target" || return 1
-    work=$(mktemp -d "$target/.unpack.XXXXXX") || return 1
+    work=$(mktemp -d -p "$target") || return 1
     sandbox=
     [ "$(id -u)" != 0 ] || sandbox='-o APT::Sandbox::User=root' # the sandbox user may not be able to write here
     status=0
