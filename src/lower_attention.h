@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Lowering attention: a problem is cut into parts, and each part becomes steps. Shared by lower_attention*.c. */
+ * Lowering attention: a problem is cut into parts, and each part becomes steps. Shared by lower_attention*.c
+ * and select_attention.c. */
 #ifndef HEED_LOWER_ATTENTION_H
 #define HEED_LOWER_ATTENTION_H
 
@@ -71,6 +72,11 @@ static inline uint32_t min_u32(uint64_t a, uint64_t b)
 {
     return (uint32_t)(a < b ? a : b);
 }
+
+/* ---- heed_candidate.lower: lower_attention.c */
+
+enum heed_status heed_lower_fused(const struct heed_candidate *self, heed_plan *plan);
+enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan *plan);
 
 /* ---- parts: lower_attention_parts.c */
 

@@ -81,7 +81,7 @@ struct heed_candidate {
      * NULL: always. */
     bool (*prefers)(const struct heed_candidate *self, const heed_plan *plan);
 };
-/* The list for the plan's op: lower_attention.c, lower_deform.c. */
+/* The list for the plan's op: select_attention.c, lower_deform.c. */
 const struct heed_candidate *heed_attention_candidates(enum heed_op op, uint32_t *count);
 const struct heed_candidate *heed_deform_candidates(uint32_t *count);
 

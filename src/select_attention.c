@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ * Attention's list of kernels in the order of preference. A family of kernels is a section with what it accepts, what
+ * it is for, and a macro that makes a row of the list; a variant is a row. */
+#include "lower_attention.h"
+#include "preferences.h"
+
+#include <stdio.h>
+
+static bool within_limits(const struct heed_limits *limits, uint32_t group, uint32_t shared, char *why, size_t why_size)
+{
+    if (group > limits->max_group_size)
+        snprintf(why, why_size, "%u invocations are more than %u", group, limits->max_group_size);
+    else if (shared > limits->max_shared_bytes)
+        snprintf(why, why_size, "%u bytes of shared memory are more than %u", shared, limits->max_shared_bytes);
+    else if (HEED_MAX_BINDINGS > limits->max_storage_buffers)
+        snprintf(why, why_size, "%d storage buffers are more than %u", HEED_MAX_BINDINGS, limits->max_storage_buffers);
+    else
+        return true;
+    return false;
+}
+
+/* What every fused kernel asks for. */
+static bool accepts_fused(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    const struct tile *tile = self->tile;
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    if (d->path == HEED_PATH_STAGED)
+        snprintf(why, why_size, "the path asked for is staged");
+    else if (d->path == HEED_PATH_AUTO && d->weights)
+        snprintf(why, why_size, "weights are asked for, and staged makes them on the way");
+    else
+        return within_limits(&plan->device->info.limits, tile->group, heed_lower_shared_bytes(tile, 0), why, why_size);
+    return false;
+}
+
+/* ---- rows: a lane owns rows; software drivers */
+
+enum {
+    ROWS_SLICE = 128, /* lanes that own rows keep slice / 4 vec4 a row: beyond this they live in memory anyway */
+    ROWS_DIM_QK = 256,
+};
+
+static bool accepts_rows(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    uint32_t preferences = heed_preferences(&plan->device->info);
+    if (d->dim_qk > ROWS_DIM_QK)
+        snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, ROWS_DIM_QK);
+    else if (preferences & HEED_AVOIDS_ROWS)
+        snprintf(why, why_size, "this driver takes minutes to compile it");
+    else if ((preferences & HEED_AVOIDS_WIDE_ROWS) && d->dim_qk + d->dim_v > HEED_NARROW_ROWS)
+        snprintf(why, why_size, "this driver takes minutes to compile it for more than %d features", HEED_NARROW_ROWS);
+    else
+        return accepts_fused(self, plan, why, why_size);
+    return false;
+}
+
+static bool prefers_rows(const struct heed_candidate *self, const heed_plan *plan)
+{
+    const struct tile *tile = self->tile; /* half the rows of a group busy */
+    return (heed_preferences(&plan->device->info) & HEED_PREFERS_ROWS) &&
+           plan->problem.attention.desc.len_q >= tile->group;
+}
+
+#define ROWS(name, group, br)                                                                                          \
+    {                                                                                                                  \
+        name, accepts_rows, heed_lower_fused,                                                                          \
+            &(const struct tile){HEED_KERNEL_ATTN_ROWS, group, br, 4, (group) * (br), ROWS_SLICE}, prefers_rows        \
+    }
+
+/* ---- tiles: a work group owns rows, scores go through shared memory; GPUs, and what the others refuse */
+
+static bool accepts_subgroup(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    if (plan->device->info.limits.no_subgroups)
+        snprintf(why, why_size, "subgroups are switched off");
+    else if (!plan->device->info.has_subgroups)
+        snprintf(why, why_size, "the device has no subgroup arithmetic in compute shaders");
+    else
+        return accepts_fused(self, plan, why, why_size);
+    return false;
+}
+
+/* Wide tiles reuse keys more; they must be filled, and their output must fit the accumulators in one slice. */
+static bool prefers_tile(const struct heed_candidate *self, const heed_plan *plan)
+{
+    const struct tile *tile = self->tile;
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    if (tile->br > 8 && (heed_preferences(&plan->device->info) & HEED_PREFERS_SMALL_TILES))
+        return false;
+    if (tile->br == 1)
+        return true;
+    return d->len_q > tile->br / 2 && heed_lower_slice(tile, d->dim_v) >= d->dim_v;
+}
+
+/* Where subgroups are narrow, rows take turns, and the compilers of Mali (16 lanes) and V3D (16) spill: 37 and 384 in
+ * the 16x32 tile of 128 features, none without subgroups. */
+static bool prefers_subgroup(const struct heed_candidate *self, const heed_plan *plan)
+{
+    return plan->device->info.limits.subgroup_size_min >= 32 && prefers_tile(self, plan);
+}
+
+/* Rows x keys. 128 invocations are what every device has. Output accumulators are 4 vec4 a lane at most: 16 rows of
+ * 128 features, 8 of 256, 4 of 512. */
+#define TILE_SLICE(group, br) (16 * (group) / (br) < 4 * (group) ? 16 * (group) / (br) : 4 * (group))
+#define TILE(name, group, br, bc)                                                                                      \
+    {                                                                                                                  \
+        name, accepts_fused, heed_lower_fused,                                                                         \
+            &(const struct tile){HEED_KERNEL_ATTN_FUSED, group, br, bc, br, TILE_SLICE(group, br)}, prefers_tile       \
+    }
+#define SUBGROUP_TILE(name, group, br, bc)                                                                             \
+    {                                                                                                                  \
+        name, accepts_subgroup, heed_lower_fused,                                                                      \
+            &(const struct tile){HEED_KERNEL_ATTN_FUSED_SUBGROUP, group, br, bc, br, TILE_SLICE(group, br)},           \
+            prefers_subgroup                                                                                           \
+    }
+
+/* ---- staged: scores, softmax and aggregate with the matrix between them */
+
+static bool accepts_staged(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    (void)self;
+    const struct heed_limits *limits = &plan->device->info.limits;
+    uint32_t shared = 4 * STAGE_BR * STAGE_BC > 8 * STAGE_GROUP ? 4 * STAGE_BR * STAGE_BC : 8 * STAGE_GROUP;
+    if (plan->op == HEED_OP_ATTENTION && plan->problem.attention.desc.path == HEED_PATH_FUSED)
+        snprintf(why, why_size, "the path asked for is fused");
+    else
+        return within_limits(limits, STAGE_GROUP, shared, why, why_size);
+    return false;
+}
+
+#define STAGED(name)                                                                                                   \
+    {                                                                                                                  \
+        name, accepts_staged, heed_lower_staged, NULL, NULL                                                            \
+    }
+
+/* ---- the list */
+
+static const struct heed_candidate attention[] = {
+    /* 2 rows a lane: 15.1 GFLOP per CPU second on lavapipe 26.1 (512 x 512 keys of 64 features); 4 rows: 10.9. */
+    ROWS("attn_fused__rows_2x4", 8, 2),
+    SUBGROUP_TILE("attn_fused__subgroup_16x32", 128, 16, 32),
+    SUBGROUP_TILE("attn_fused__subgroup_8x32", 128, 8, 32),
+    SUBGROUP_TILE("attn_fused__subgroup_4x64", 128, 4, 64),
+    SUBGROUP_TILE("attn_fused__subgroup_1x256", 64, 1, 256),
+    TILE("attn_fused__plain_16x32", 128, 16, 32),
+    TILE("attn_fused__plain_8x32", 128, 8, 32),
+    TILE("attn_fused__plain_4x64", 128, 4, 64),
+    TILE("attn_fused__plain_1x256", 64, 1, 256),
+    STAGED("attn_staged__plain"),
+};
+static const struct heed_candidate scores[] = {STAGED("attn_scores__plain")};
+static const struct heed_candidate softmax[] = {STAGED("attn_softmax__plain")};
+static const struct heed_candidate aggregate[] = {STAGED("attn_aggregate__plain")};
+
+#define LIST(rows) (*count = sizeof(rows) / sizeof *(rows), (rows))
+
+const struct heed_candidate *heed_attention_candidates(enum heed_op op, uint32_t *count)
+{
+    switch (op) {
+    case HEED_OP_SCORES:
+        return LIST(scores);
+    case HEED_OP_SOFTMAX:
+        return LIST(softmax);
+    case HEED_OP_AGGREGATE:
+        return LIST(aggregate);
+    default:
+        return LIST(attention);
+    }
+}
