@@ -32,8 +32,10 @@ static void append_view(struct text *t, const char *name, const struct heed_view
 static void append_attention(struct text *t, const struct heed_attention_problem *p)
 {
     const struct heed_attention_desc *d = &p->desc;
-    append(t, "  batch %u, heads %u over %u, rows %u, keys %u, dims %u and %u, scale %g\n", d->batch, d->heads_q,
-           d->heads_kv, d->len_q, d->len_kv, d->dim_qk, d->dim_v, (double)d->scale);
+    append(t, "  batch %u, heads %u over %u, rows %u, keys %u, dims %u and %u, scale %g\n", d->batch,
+           d->heads_q * p->folded, d->heads_kv, d->len_q / p->folded, d->len_kv, d->dim_qk, d->dim_v, (double)d->scale);
+    if (p->folded > 1)
+        append(t, "  the %u heads of a key head are taken as %u rows of one\n", p->folded, d->len_q);
     append_view(t, "q", &d->q);
     append_view(t, "k", &d->k);
     append_view(t, "v", &d->v);

@@ -133,6 +133,8 @@ enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_
     } else {
         struct heed_attention_problem *p = &plan->problem.attention;
         status = heed_attention_problem_init(device->context, desc, p);
+        if (status == HEED_OK && !device->ops->direct_kernel)
+            heed_attention_problem_simplify(p);
         plan->op = p->desc.op;
         plan->args = &p->args;
         plan->offset_alignment = p->desc.offset_alignment;

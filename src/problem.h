@@ -51,6 +51,7 @@ struct heed_attention_problem {
     struct heed_attention_desc desc; /* scale, strides, offset_alignment, mask_dtype resolved: no default left.
                                         Broadcast axes of the mask have stride 0. `kernel` is not kept here */
     uint32_t group;                  /* heads_q / heads_kv */
+    uint32_t folded;                 /* heads that heed_attention_problem_simplify made rows of one; 1: none */
     uint64_t rows;                   /* of lse: batch * heads_q * len_q, or heads_q * total_q */
     uint64_t key_bias_stride_batch, key_bias_stride_head; /* elements; 0 = broadcast */
     uint64_t q_pos_stride_batch, k_pos_stride_batch;
@@ -70,6 +71,8 @@ struct heed_deform_problem {
 /* HEED_ERR_ARGUMENT with one line in the log, or HEED_OK. */
 enum heed_status heed_attention_problem_init(heed_context *context, const struct heed_attention_desc *desc,
                                              struct heed_attention_problem *problem);
+/* For a plan made of kernels; the reference solves problems as they are stated. The arguments stay as they are. */
+void heed_attention_problem_simplify(struct heed_attention_problem *problem);
 enum heed_status heed_deform_problem_init(heed_context *context, const struct heed_deform_desc *desc,
                                           struct heed_deform_problem *problem);
 

@@ -189,6 +189,7 @@ enum heed_status heed_attention_problem_init(heed_context *context, const struct
     uint64_t rows_q = packed_q ? d->total_q : d->len_q, rows_kv = packed_kv ? d->total_kv : d->len_kv;
     uint64_t batch_q = packed_q ? 1 : d->batch, batch_kv = packed_kv ? 1 : d->batch;
     problem->group = d->heads_q / d->heads_kv;
+    problem->folded = 1;
     struct heed_checked rows = heed_checked_mul(heed_checked_mul(heed_checked(batch_q), d->heads_q), rows_q);
     struct heed_checked pairs = heed_checked_mul(rows, d->len_kv);
     struct heed_checked pair_bytes = heed_checked_mul(pairs, 4);

@@ -2,7 +2,7 @@
  * Attention problems from text lines. The words, all optional but len and dim:
  *
  *   batch=2 heads=8/2 len=64x77 dim=40/64      heads_q/heads_kv, len_q x len_kv, dim_qk/dim_v
- *   dtype=f16,f16,bf16,f32 (q, k, v, o, or one for all)   layout=bhsd|bshd|qkv|gaps|shared   alignment=BYTES
+ *   dtype=f16,f16,bf16,f32 (q, k, v, o, or one for all)   layout=bhsd|bshd|qkv|gaps|shared|shared_heads alignment=BYTES
  *   scale=X softcap=X softcap_order=before|after
  *   mask=bool|f32|f16 mask_broadcast=batch,head,row mask_layout=gaps keep=SHARE empty_rows
  *   causal window=L,R (a side may be "none") diagonal=bottom_right|top_left
@@ -24,7 +24,7 @@ enum { LOGITS_NORMAL, LOGITS_HEAVY, LOGITS_EQUAL, LOGITS_RISING };
 /* masked: NaN and Inf in keys that no row attends to; some: NaN in a few keys and values that may be attended;
  * values: NaN and Inf in values whose weight is 0 in f32 because of a finite mask (for stored weights). */
 enum { POISON_NONE, POISON_MASKED, POISON_SOME, POISON_VALUES };
-enum { LAYOUT_BHSD, LAYOUT_BSHD, LAYOUT_QKV, LAYOUT_GAPS, LAYOUT_SHARED };
+enum { LAYOUT_BHSD, LAYOUT_BSHD, LAYOUT_QKV, LAYOUT_GAPS, LAYOUT_SHARED, LAYOUT_SHARED_HEADS };
 
 static const char *const axis_names[] = {"batch", "head", "row", NULL};
 
@@ -98,9 +98,10 @@ static void set_strides(struct heed_attention_desc *d, int layout)
             v->stride_head = rows * v->stride_row + 5;
             v->stride_batch = heads * v->stride_head + 7;
             break;
-        case LAYOUT_SHARED: /* all batches have the same keys and values */
+        case LAYOUT_SHARED:       /* all batches have the same keys and values */
+        case LAYOUT_SHARED_HEADS: /* and all heads */
             v->stride_row = dim;
-            v->stride_head = rows * dim;
+            v->stride_head = layout == LAYOUT_SHARED_HEADS && (i == 1 || i == 2) ? 0 : rows * dim;
             v->stride_batch = i == 1 || i == 2 ? 0 : heads * rows * dim;
             break;
         }
@@ -109,7 +110,7 @@ static void set_strides(struct heed_attention_desc *d, int layout)
 
 static void parse(struct test_case *test, struct test_words *words)
 {
-    static const char *const layouts[] = {"bhsd", "bshd", "qkv", "gaps", "shared", NULL};
+    static const char *const layouts[] = {"bhsd", "bshd", "qkv", "gaps", "shared", "shared_heads", NULL};
     static const char *const orders[] = {"before", "after", NULL};
     static const char *const masks[] = {"none", "bool", "f32", "f16", NULL};
     static const char *const mask_layouts[] = {"packed", "gaps", NULL};
