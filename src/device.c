@@ -193,11 +193,9 @@ void heed_limits_lower(struct heed_limits *device, const struct heed_limits *wan
     HEED_LOWER(max_group_size)
     HEED_LOWER(max_shared_bytes)
     HEED_LOWER(max_storage_buffers)
+    HEED_LOWER(max_dispatch_ns)
 #undef HEED_LOWER
     if (wanted->min_offset_alignment > device->min_offset_alignment)
         device->min_offset_alignment = wanted->min_offset_alignment;
-    /* Not a limit of hardware: the app may also allow more. */
-    if (wanted->max_dispatch_flops != 0)
-        device->max_dispatch_flops = wanted->max_dispatch_flops;
     device->no_subgroups |= wanted->no_subgroups;
 }

@@ -71,8 +71,11 @@ static void append_steps(struct text *t, const heed_plan *plan)
 {
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct heed_step *s = &plan->steps[i];
-        append(t, "  %s%u. %s, %u x %u x %u groups of %u invocations\n", s->barrier ? "-- barrier --\n  " : "", i + 1,
+        append(t, "  %s%u. %s, %u x %u x %u groups of %u invocations", s->barrier ? "-- barrier --\n  " : "", i + 1,
                heed_kernel_name(s->kernel), s->groups[0], s->groups[1], s->groups[2], s->spec[0]);
+        if (plan->device->info.limits.max_dispatch_ns < UINT64_MAX)
+            append(t, ", at most %.3f ms", 1e-6 * (double)s->ns);
+        append(t, "\n");
         for (uint32_t b = 0; b < s->binding_count; b++)
             if (!is_repeated(s, b))
                 append(t, "       %-13s + %" PRIu64 ", %" PRIu64 " bytes\n", heed_arg_name(s->bindings[b].arg),

@@ -83,6 +83,8 @@ static struct lowering lowering_init(heed_plan *plan, const struct tile *tile)
         .stride_row = d->mask_stride_row,
         .dim = d->mask == HEED_MASK_NONE ? 0 : d->len_kv,
     };
+    l.rate = heed_rate(&plan->device->info);
+    l.pair_flops = heed_lower_pair_flops((uint64_t)d->dim_qk + d->dim_v);
     uint32_t rows = d->total_q > 0 ? d->total_q : d->len_q;
     l.lse = (struct tensor){
         .arg = HEED_ARG_LSE,
@@ -135,7 +137,8 @@ enum heed_status heed_lower_fused(const struct heed_candidate *self, heed_plan *
     l.fits = heed_lower_staged_fits;
     l.emit = heed_lower_emit_weights;
     l.row_quantum = STAGE_BR;
-    l.step_keys = l.d->len_kv;
+    l.key_chunk = l.step_keys = l.d->len_kv;
+    l.pair_flops = heed_lower_pair_flops((uint64_t)l.d->dim_qk + l.d->dim_v);
     return lower_parts(&l);
 }
 

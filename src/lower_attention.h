@@ -5,6 +5,7 @@
 #define HEED_LOWER_ATTENTION_H
 
 #include "plan.h"
+#include "rate.h"
 
 /* Constants of a fused kernel. */
 struct tile {
@@ -58,6 +59,8 @@ struct lowering {
     bool partial;
     uint64_t partial_o, partial_sums; /* scratch */
     bool matrix_scratch;              /* staged, with the matrix in scratch at `matrix.offset` */
+    struct heed_rate rate;
+    double pair_flops; /* of a row with a key, in one step */
     enum heed_status (*emit)(struct lowering *l, const struct part *part);
     bool (*fits)(const struct lowering *l, const struct part *part, enum axis *axis);
     uint32_t row_quantum; /* parts begin at multiples of it, so that cutting does not change the tiles */
@@ -82,8 +85,12 @@ enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan 
 
 /* Does a part of the tensor fit a binding? If not, *axis is where to cut; AXIS_STUCK: nowhere, and the log says so. */
 bool heed_lower_tensor_fits(const struct lowering *l, const struct tensor *t, const struct part *part, enum axis *axis);
-/* Is a step over the part short enough for one dispatch? `dims`: features that each pair of row and key costs. */
-bool heed_lower_time_fits(const struct lowering *l, const struct part *part, uint64_t dims, enum axis *axis);
+/* What a pair costs: `dims` multiplications and additions, mask and softmax. */
+double heed_lower_pair_flops(uint64_t dims);
+/* Is a step over the part short enough for one dispatch? */
+bool heed_lower_time_fits(const struct lowering *l, const struct part *part, enum axis *axis);
+/* How many keys the busiest work group and the smallest step may have, in multiples of `quantum`. */
+void heed_lower_limit_keys(const struct lowering *l, uint32_t quantum, uint64_t *chunk, uint64_t *step_keys);
 /* Any axis that can still be cut. */
 enum axis heed_lower_any_axis(const struct lowering *l, const struct part *part);
 /* Cuts a part in two until l->fits, and emits the steps of each by l->emit. */

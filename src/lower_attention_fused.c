@@ -46,7 +46,7 @@ bool heed_lower_fused_fits(const struct lowering *l, const struct part *part, en
             return false;
         }
     }
-    return heed_lower_time_fits(l, part, (uint64_t)l->d->dim_qk * slices + l->d->dim_v, axis);
+    return heed_lower_time_fits(l, part, axis);
 }
 
 enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *part)
@@ -105,6 +105,8 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
         return heed_fail_memory(l->plan->device->context);
     heed_lower_describe(l, step, part, 0, d->len_kv, &l->q, &l->o, 1, 1);
     heed_lower_set_splits(step, splits, row_total);
+    double row_flops = 2.0 * splits * (d->dim_v + 8);
+    step->ns = heed_rate_ns(&l->rate, row_flops * part->batches * part->heads * part->rows, row_flops);
     heed_lower_bind(step, HEED_ATTN_Q, HEED_ARG_SCRATCH, 4, l->partial_o, splits * o_bytes);
     heed_lower_bind(step, HEED_ATTN_K, HEED_ARG_SCRATCH, 4, l->partial_sums, splits * sums_bytes);
     heed_lower_bind_part(l, step, HEED_ATTN_O, &l->o, part, 0, 0);
@@ -141,6 +143,10 @@ enum heed_status heed_lower_choose_splits(struct lowering *l)
                              "attention: %u keys of one head do not fit a binding of %llu bytes", tile->bc,
                              (unsigned long long)l->limits->max_storage_range);
     }
+    uint64_t most_chunk = step_keys;
+    l->pair_flops =
+        heed_lower_pair_flops((uint64_t)d->dim_qk * ceil_div(d->dim_v, heed_lower_slice(tile, d->dim_v)) + d->dim_v);
+    heed_lower_limit_keys(l, tile->bc, &most_chunk, &step_keys);
     /* Few rows leave a wide device idle: split the keys until there are enough work groups. */
     uint64_t groups = (uint64_t)d->batch * d->heads_q * ceil_div(d->len_q, tile->rows) *
                       ceil_div(d->dim_v, heed_lower_slice(tile, d->dim_v));
@@ -150,6 +156,7 @@ enum heed_status heed_lower_choose_splits(struct lowering *l)
     uint64_t chunk = (uint64_t)ceil_div(d->len_kv, splits);
     chunk = chunk < least_chunk ? least_chunk : chunk;
     chunk = (chunk + tile->bc - 1) / tile->bc * tile->bc;
+    chunk = chunk < most_chunk ? chunk : most_chunk;
     l->key_chunk = min_u32(chunk < step_keys ? chunk : step_keys, d->len_kv);
     l->step_keys = min_u32(step_keys / l->key_chunk * l->key_chunk, d->len_kv);
     if (step_keys == d->len_kv)

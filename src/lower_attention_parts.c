@@ -72,13 +72,43 @@ static uint64_t keys_of_row(const struct lowering *l)
     return keys;
 }
 
-bool heed_lower_time_fits(const struct lowering *l, const struct part *part, uint64_t dims, enum axis *axis)
+double heed_lower_pair_flops(uint64_t dims)
 {
-    double flops = 2.0 * part->batches * part->heads * part->rows * (double)keys_of_row(l) * (double)dims;
-    if (flops <= (double)l->limits->max_dispatch_flops)
+    return 2.0 * (double)dims + 16.0; /* an exponential is about 10 */
+}
+
+static uint64_t step_ns(const struct lowering *l, const struct part *part, uint32_t keys)
+{
+    double quantum = l->row_quantum, rows = ceil_div(part->rows, l->row_quantum) * quantum;
+    uint64_t attended = min_u32(keys_of_row(l), keys);
+    double group = quantum * (double)min_u32(attended, l->key_chunk) * l->pair_flops;
+    double total = (double)part->batches * part->heads * rows * (double)attended * l->pair_flops;
+    return heed_rate_ns(&l->rate, total, group);
+}
+
+bool heed_lower_time_fits(const struct lowering *l, const struct part *part, enum axis *axis)
+{
+    if (step_ns(l, part, l->step_keys) <= l->limits->max_dispatch_ns)
         return true;
     *axis = heed_lower_any_axis(l, part);
     return *axis == AXIS_STUCK; /* a block of rows is the least that a step can do */
+}
+
+static uint64_t limit_keys(uint64_t keys, double most, uint32_t quantum)
+{
+    if ((double)keys <= most)
+        return keys;
+    return most < 2.0 * quantum ? quantum : (uint64_t)most / quantum * quantum;
+}
+
+void heed_lower_limit_keys(const struct lowering *l, uint32_t quantum, uint64_t *chunk, uint64_t *step_keys)
+{
+    uint64_t attended = keys_of_row(l);
+    double seconds = 1e-9 * (double)l->limits->max_dispatch_ns, key = l->row_quantum * l->pair_flops;
+    if ((double)attended * key > seconds * l->rate.group)
+        *chunk = limit_keys(*chunk, seconds * l->rate.group / key, quantum);
+    if ((double)attended * key > seconds * l->rate.device)
+        *step_keys = limit_keys(*step_keys, seconds * l->rate.device / key, quantum);
 }
 
 enum heed_status heed_lower_cut(struct lowering *l, const struct part *part)
@@ -200,6 +230,7 @@ void heed_lower_describe(const struct lowering *l, struct heed_step *step, const
     };
     memcpy(step->push, &push, sizeof push);
     step->push_words = sizeof push / 4;
+    step->ns = step_ns(l, part, keys);
     step->spec_count = HEED_ATTN_SPEC_COUNT;
     step->spec[HEED_SPEC_BR] = br;
     step->spec[HEED_SPEC_BC] = bc;
@@ -296,6 +327,7 @@ enum heed_status heed_lower_side_table(struct lowering *l)
         push.count = (uint32_t)(bytes / 4);
         push.dst_word = push.inline_count > 0 ? (uint32_t)(at[i] / 4) : 0;
         step->spec_count = 1;
+        step->ns = heed_rate_ns(&l->rate, push.count, PACK_GROUP);
         step->groups[0] = min_u32(ceil_div(push.count, PACK_GROUP), l->limits->max_group_count);
         step->groups[1] = step->groups[2] = 1;
         heed_lower_bind(step, HEED_PACK_SRC, entries[i].arg, 4, 0, bytes);

@@ -21,7 +21,7 @@ bool heed_lower_staged_fits(const struct lowering *l, const struct part *part, e
                                                                                                       : AXIS_NONE;
     if (*axis != AXIS_NONE)
         return false;
-    return heed_lower_time_fits(l, part, (uint64_t)d->dim_qk + d->dim_v, axis);
+    return heed_lower_time_fits(l, part, axis);
 }
 
 static enum heed_status emit_stage(struct lowering *l, const struct part *part, enum heed_op stage, bool row_results)

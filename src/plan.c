@@ -73,6 +73,23 @@ static enum heed_status fail_name(const heed_plan *plan, const char *name, const
                      heed_op_name(plan->op), name, names);
 }
 
+static uint64_t longest_dispatch_ns(const heed_plan *plan)
+{
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < plan->step_count; i++)
+        longest = plan->steps[i].ns > longest ? plan->steps[i].ns : longest;
+    return longest;
+}
+
+static void warn_of_long_dispatch(const heed_plan *plan)
+{
+    uint64_t longest = longest_dispatch_ns(plan), most = plan->device->info.limits.max_dispatch_ns;
+    if (longest > most)
+        heed_log(plan->device->context, HEED_LOG_WARN,
+                 "%s: a dispatch of %s that cannot be cut further may take %.3f ms, more than max_dispatch_ns %.3f ms",
+                 heed_op_name(plan->op), plan->kernel, 1e-6 * (double)longest, 1e-6 * (double)most);
+}
+
 enum heed_status heed_plan_select(heed_plan *plan, const char *name)
 {
     heed_context *context = plan->device->context;
@@ -103,7 +120,10 @@ enum heed_status heed_plan_select(heed_plan *plan, const char *name)
         chosen = fallback;
     if (chosen) {
         snprintf(plan->kernel, sizeof plan->kernel, "%s", chosen->name);
-        return chosen->lower(chosen, plan);
+        enum heed_status status = chosen->lower(chosen, plan);
+        if (status == HEED_OK)
+            warn_of_long_dispatch(plan);
+        return status;
     }
     if (name && !known)
         return fail_name(plan, name, list, count);
@@ -202,6 +222,7 @@ void heed_plan_get_info(const heed_plan *plan, struct heed_plan_info *info)
         .flops = plan->op == HEED_OP_DEFORM ? plan->problem.deform.flops : plan->problem.attention.flops,
         .dispatches = plan->step_count,
         .compile_ns = plan->compile_ns,
+        .longest_dispatch_ns = longest_dispatch_ns(plan),
     };
     for (int id = 0; id < HEED_ARG_COUNT; id++) {
         info->args += plan->args->arg[id].present;

@@ -36,6 +36,7 @@ struct heed_step_binding {
 
 struct heed_step {
     enum heed_kernel kernel;
+    uint64_t ns;  /* what the dispatch takes at most, by heed_rate */
     bool barrier; /* sees what all earlier steps wrote, and may overwrite what they read */
     bool full_subgroups;
     uint32_t spec_count, spec[HEED_MAX_SPEC]; /* specialisation constants 0, 1, ...; 0 is always the work-group size */

@@ -453,7 +453,7 @@ static enum heed_status open_devices(struct suite *suite)
     heed_device_get_info(suite->device, &info);
     desc.backend = info.backend;
     static const struct heed_limits limits[] = {
-        {.max_dispatch_flops = 200000, .max_group_count = 5},
+        {.max_dispatch_ns = 200000, .max_group_count = 5},
         {.max_storage_range = 16384, .min_offset_alignment = 64},
     };
     for (int i = 0; i < 2 && status == HEED_OK; i++) {

@@ -10,6 +10,7 @@
  * bindings, push bytes, kernel, shape, device Variants that differ only in the last three are listed once. Exit status
  * 1: a plan breaks a rule, or no plan at all. */
 #include "plan.h"
+#include "rate.h"
 #include "spirv.h"
 #include "test_case.h"
 #include "vulkan/specialise.h"
@@ -200,7 +201,7 @@ static bool add_device(const char *words)
                               .min_offset_alignment = 256,
                               .subgroup_size_min = 1,
                               .subgroup_size_max = 1,
-                              .max_dispatch_flops = UINT64_C(200000000000),
+                              .max_dispatch_ns = HEED_DISPATCH_NS,
                               .no_subgroups = false};
     char text[512];
     snprintf(text, sizeof text, "%s", words);
@@ -238,8 +239,8 @@ static bool add_device(const char *words)
             device->info.driver_id = (uint32_t)number;
         else if (!strcmp(word, "driver_version"))
             device->info.driver_version = (uint32_t)number;
-        else if (!strcmp(word, "flops"))
-            l->max_dispatch_flops = number;
+        else if (!strcmp(word, "dispatch_ns"))
+            l->max_dispatch_ns = number;
         else
             return false;
     }
@@ -248,7 +249,7 @@ static bool add_device(const char *words)
 
 /* From the floor up. "tiny" is below it: everything that can be split is. */
 static const char *const default_devices[] = {
-    "name=tiny,range_mib=1,group_count=64,flops=1000000",
+    "name=tiny,range_mib=1,group_count=64,dispatch_ns=5000",
     "name=floor",
     "name=floor256,group_size=256",
     "name=pi,driver_id=19,group_size=256,alignment=32,range_mib=1024,subgroup_min=16,subgroup_max=16",

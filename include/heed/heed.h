@@ -137,7 +137,10 @@ struct heed_limits {
     uint32_t max_storage_buffers;   /* storage buffers of one kernel */
     uint32_t min_offset_alignment;  /* bytes; here a LARGER value is the stricter one */
     uint32_t subgroup_size_min, subgroup_size_max; /* in heed_device_desc: ignored */
-    uint64_t max_dispatch_flops;    /* longer work is split into several dispatches; 0 = chosen by device type */
+    uint64_t max_dispatch_ns;       /* what a dispatch may take, by a careful estimate from the device's type and
+                                       size: longer work is split by batches, heads, rows and keys. The device's own:
+                                       100 ms, because systems reset a GPU after 2 s; on the reference and on software
+                                       drivers, which no watchdog looks at, UINT64_MAX (any value lowers it) */
     bool no_subgroups;              /* use no kernel with subgroup operations */
 };
 
@@ -472,6 +475,9 @@ struct heed_plan_info {
     uint32_t dispatches;
     uint32_t args;              /* see heed_plan_get_arg */
     uint64_t compile_ns;        /* what pipeline compilation took */
+    uint64_t longest_dispatch_ns; /* of one dispatch, as estimated for max_dispatch_ns; above it only where the work
+                                     cannot be cut further: a block of rows of one head in the staged path, one query of
+                                     one head in deformable attention; a warning says so. 0 on the reference */
 };
 HEED_API void heed_plan_get_info(const heed_plan *plan, struct heed_plan_info *info);
 

@@ -157,9 +157,9 @@ static void print_json(const struct heed_device_info *infos, uint32_t count)
                ",\n      \"max_group_size\": %" PRIu32 ",\n      \"max_shared_bytes\": %" PRIu32
                ",\n      \"max_storage_buffers\": %" PRIu32 ",\n      \"min_offset_alignment\": %" PRIu32
                ",\n      \"subgroup_size_min\": %" PRIu32 ",\n      \"subgroup_size_max\": %" PRIu32
-               ",\n      \"max_dispatch_flops\": %" PRIu64 "\n    }\n  }%s\n",
+               ",\n      \"max_dispatch_ns\": %" PRIu64 "\n    }\n  }%s\n",
                l->max_storage_range, l->max_group_count, l->max_group_size, l->max_shared_bytes, l->max_storage_buffers,
-               l->min_offset_alignment, l->subgroup_size_min, l->subgroup_size_max, l->max_dispatch_flops,
+               l->min_offset_alignment, l->subgroup_size_min, l->subgroup_size_max, l->max_dispatch_ns,
                i + 1 < count ? "," : "");
     }
     puts("]");

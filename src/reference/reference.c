@@ -157,7 +157,7 @@ static const struct heed_device_info reference_info = {
             .min_offset_alignment = 1,
             .subgroup_size_min = 1,
             .subgroup_size_max = 1,
-            .max_dispatch_flops = UINT64_MAX,
+            .max_dispatch_ns = UINT64_MAX,
             .no_subgroups = true,
         },
     .has_timestamps = true,

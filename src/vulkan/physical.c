@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../rate.h"
 #include "vk.h"
 
 bool heed_vk_has_extension(const VkExtensionProperties *extensions, uint32_t count, const char *name)
@@ -32,21 +33,6 @@ static enum heed_device_type device_type(VkPhysicalDeviceType type)
         return HEED_DEVICE_CPU;
     default:
         return HEED_DEVICE_OTHER;
-    }
-}
-
-/* Some 10 to 100 ms each: well below the 2 s after which systems reset a GPU. */
-static uint64_t dispatch_flops(enum heed_device_type type)
-{
-    switch (type) {
-    case HEED_DEVICE_CPU:
-        return 2000000000u;
-    case HEED_DEVICE_INTEGRATED:
-        return 20000000000u;
-    case HEED_DEVICE_DISCRETE:
-        return 200000000000u;
-    default:
-        return 10000000000u;
     }
 }
 
@@ -197,7 +183,7 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
     physical->atom = limits->nonCoherentAtomSize > 0 ? limits->nonCoherentAtomSize : 1;
     physical->max_allocation = maintenance.maxMemoryAllocationSize;
     describe_limits(limits, &info->limits);
-    info->limits.max_dispatch_flops = dispatch_flops(info->type);
+    info->limits.max_dispatch_ns = info->type == HEED_DEVICE_CPU ? UINT64_MAX : HEED_DISPATCH_NS;
     info->limits.subgroup_size_min =
         size_control.minSubgroupSize ? size_control.minSubgroupSize : subgroup.subgroupSize;
     info->limits.subgroup_size_max =
