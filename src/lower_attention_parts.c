@@ -62,14 +62,17 @@ enum axis heed_lower_any_axis(const struct lowering *l, const struct part *part)
                                          : AXIS_STUCK;
 }
 
-/* Keys that a row can attend to at most. */
-static uint64_t keys_of_row(const struct lowering *l)
+/* Keys that a block of rows can attend to at most. */
+static uint64_t keys_of_rows(const struct lowering *l)
 {
     const struct heed_attention_desc *d = l->d;
-    uint64_t keys = d->len_kv;
-    if (d->window && d->window_left >= 0 && d->window_right >= 0)
-        keys = min_u32(keys, (uint64_t)d->window_left + (uint64_t)d->window_right + l->row_quantum);
-    return keys;
+    bool top_left = d->diagonal == HEED_DIAGONAL_TOP_LEFT;
+    uint64_t ahead = top_left ? d->len_kv : d->len_q, behind = top_left ? d->len_q : d->len_kv;
+    if (d->window && d->window_left >= 0)
+        behind = (uint64_t)d->window_left;
+    if (d->window && d->window_right >= 0)
+        ahead = (uint64_t)d->window_right;
+    return min_u32(d->len_kv, behind + (d->causal ? 0 : ahead) + l->row_quantum);
 }
 
 double heed_lower_pair_flops(uint64_t dims)
@@ -80,7 +83,7 @@ double heed_lower_pair_flops(uint64_t dims)
 static uint64_t step_ns(const struct lowering *l, const struct part *part, uint32_t keys)
 {
     double quantum = l->row_quantum, rows = ceil_div(part->rows, l->row_quantum) * quantum;
-    uint64_t attended = min_u32(keys_of_row(l), keys);
+    uint64_t attended = min_u32(keys_of_rows(l), keys);
     double group = quantum * (double)min_u32(attended, l->key_chunk) * l->pair_flops;
     double total = (double)part->batches * part->heads * rows * (double)attended * l->pair_flops;
     return heed_rate_ns(&l->rate, total, group);
@@ -103,7 +106,7 @@ static uint64_t limit_keys(uint64_t keys, double most, uint32_t quantum)
 
 void heed_lower_limit_keys(const struct lowering *l, uint32_t quantum, uint64_t *chunk, uint64_t *step_keys)
 {
-    uint64_t attended = keys_of_row(l);
+    uint64_t attended = keys_of_rows(l);
     double seconds = 1e-9 * (double)l->limits->max_dispatch_ns, key = l->row_quantum * l->pair_flops;
     if ((double)attended * key > seconds * l->rate.group)
         *chunk = limit_keys(*chunk, seconds * l->rate.group / key, quantum);
