@@ -2,7 +2,10 @@
  * The fused path: how many keys a split and a step take, and the steps of a part. */
 #include "lower_attention.h"
 
-enum { MERGE_GROUP = 64 };
+enum {
+    MERGE_GROUP = 64,
+    LEAST_CHUNK = 128, /* keys of a split: fewer would cost less than writing and merging their part of the output */
+};
 
 uint32_t heed_lower_slice(const struct tile *tile, uint32_t dim_v)
 {
@@ -118,6 +121,20 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
     return HEED_OK;
 }
 
+/* Work groups that keep a device busy: two of 128 invocations on each of its units, as ggml's Vulkan backend takes.
+ * Where the driver does not tell how many there are (Intel, Qualcomm, Apple), as many as a middling device of the type
+ * has. */
+static uint32_t enough_groups(const struct heed_device_info *info, const struct tile *tile)
+{
+    if (info->type == HEED_DEVICE_CPU)
+        return 4;
+    uint32_t units = info->compute_units > 0                ? info->compute_units
+                     : info->type == HEED_DEVICE_DISCRETE   ? 32
+                     : info->type == HEED_DEVICE_INTEGRATED ? 8
+                                                            : 16;
+    return ceil_div(256 * (uint64_t)units, tile->group);
+}
+
 enum heed_status heed_lower_choose_splits(struct lowering *l)
 {
     const struct heed_attention_desc *d = l->d;
@@ -150,9 +167,9 @@ enum heed_status heed_lower_choose_splits(struct lowering *l)
     /* Few rows leave a wide device idle: split the keys until there are enough work groups. */
     uint64_t groups = (uint64_t)d->batch * d->heads_q * ceil_div(d->len_q, tile->rows) *
                       ceil_div(d->dim_v, heed_lower_slice(tile, d->dim_v));
-    uint64_t enough = l->plan->device->info.type == HEED_DEVICE_CPU ? 4 : 64;
+    uint64_t enough = enough_groups(&l->plan->device->info, tile);
     uint64_t splits = groups > 0 && groups < enough ? enough / groups : 1;
-    uint64_t least_chunk = 4 * (uint64_t)tile->bc;
+    uint64_t least_chunk = tile->bc < LEAST_CHUNK ? LEAST_CHUNK : tile->bc;
     uint64_t chunk = (uint64_t)ceil_div(d->len_kv, splits);
     chunk = chunk < least_chunk ? least_chunk : chunk;
     chunk = (chunk + tile->bc - 1) / tile->bc * tile->bc;

@@ -231,6 +231,8 @@ static bool add_device(const char *words)
             l->subgroup_size_min = (uint32_t)number;
         else if (!strcmp(word, "subgroup_max"))
             l->subgroup_size_max = (uint32_t)number;
+        else if (!strcmp(word, "units"))
+            device->info.compute_units = (uint32_t)number;
         else if (!strcmp(word, "subgroups"))
             device->info.has_subgroups = number != 0;
         else if (!strcmp(word, "cpu"))

@@ -156,6 +156,7 @@ struct heed_device_info {
     char name[256];
     char driver[256];           /* name and version of the driver */
     struct heed_limits limits;  /* in force: the device's, lowered by the descriptor */
+    uint32_t compute_units;     /* multiprocessors, compute units or cores, where the driver tells; 0 = unknown */
     bool has_subgroups;         /* subgroup arithmetic in full subgroups */
     bool has_timestamps;        /* heed_fence_get_device_ns works */
 };

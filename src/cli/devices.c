@@ -151,6 +151,7 @@ static void print_json(const struct heed_device_info *infos, uint32_t count)
         printf("\",\n    \"vendor_id\": %" PRIu32 ",\n", d->vendor_id);
         if (d->api_version != 0)
             printf("    \"api_version\": \"%s\",\n", api);
+        printf("    \"compute_units\": %" PRIu32 ",\n", d->compute_units);
         printf("    \"has_subgroups\": %s,\n    \"has_timestamps\": %s,\n    \"limits\": {\n",
                boolean(d->has_subgroups), boolean(d->has_timestamps));
         printf("      \"max_storage_range\": %" PRIu64 ",\n      \"max_group_count\": %" PRIu32

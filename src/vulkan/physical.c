@@ -64,6 +64,58 @@ static bool find_queue_family(heed_context *context, const struct heed_vk_functi
     return found;
 }
 
+/* Properties of extensions that need not be enabled to be read. */
+struct cores {
+    bool nv, amd, amd2, arm;
+};
+
+static struct cores find_cores(const VkExtensionProperties *extensions, uint32_t count)
+{
+    return (struct cores){
+        .nv = heed_vk_has_extension(extensions, count, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME),
+        .amd = heed_vk_has_extension(extensions, count, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME),
+        .amd2 = heed_vk_has_extension(extensions, count, VK_AMD_SHADER_CORE_PROPERTIES_2_EXTENSION_NAME),
+        .arm = heed_vk_has_extension(extensions, count, VK_ARM_SHADER_CORE_BUILTINS_EXTENSION_NAME),
+    };
+}
+
+static uint32_t count_cores(const struct heed_vk_functions *vk, VkPhysicalDevice handle, struct cores cores)
+{
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nv = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
+    VkPhysicalDeviceShaderCorePropertiesAMD amd = {.sType =
+                                                       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD};
+    VkPhysicalDeviceShaderCoreProperties2AMD amd2 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_2_AMD};
+    VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM arm = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+    if (cores.nv) {
+        nv.pNext = properties.pNext;
+        properties.pNext = &nv;
+    }
+    if (cores.amd) {
+        amd.pNext = properties.pNext;
+        properties.pNext = &amd;
+    }
+    if (cores.amd2) {
+        amd2.pNext = properties.pNext;
+        properties.pNext = &amd2;
+    }
+    if (cores.arm) {
+        arm.pNext = properties.pNext;
+        properties.pNext = &arm;
+    }
+    if (!properties.pNext)
+        return 0;
+    vk->GetPhysicalDeviceProperties2(handle, &properties);
+    return nv.shaderSMCount              ? nv.shaderSMCount
+           : amd2.activeComputeUnitCount ? amd2.activeComputeUnitCount
+           : amd.computeUnitsPerShaderArray
+               ? amd.shaderEngineCount * amd.shaderArraysPerEngineCount * amd.computeUnitsPerShaderArray
+               : arm.shaderCoreCount;
+}
+
 static enum heed_status list_extensions(heed_context *context, const struct heed_vk_functions *vk,
                                         VkPhysicalDevice handle, VkExtensionProperties **extensions, uint32_t *count)
 {
@@ -151,6 +203,7 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
         heed_vk_has_extension(extensions, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     const bool driver_properties = physical->api_version >= VK_API_VERSION_1_2 ||
                                    heed_vk_has_extension(extensions, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
+    info->compute_units = count_cores(vk, handle, find_cores(extensions, count));
     heed_free(context, extensions);
 
     VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
