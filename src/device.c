@@ -198,4 +198,5 @@ void heed_limits_lower(struct heed_limits *device, const struct heed_limits *wan
     if (wanted->min_offset_alignment > device->min_offset_alignment)
         device->min_offset_alignment = wanted->min_offset_alignment;
     device->no_subgroups |= wanted->no_subgroups;
+    device->no_matrix |= wanted->no_matrix;
 }

@@ -36,9 +36,9 @@ struct heed_step_binding {
 
 struct heed_step {
     enum heed_kernel kernel;
-    uint64_t ns;  /* what the dispatch takes at most, by heed_rate */
-    bool barrier; /* sees what all earlier steps wrote, and may overwrite what they read */
-    bool full_subgroups;
+    uint64_t ns;                              /* what the dispatch takes at most, by heed_rate */
+    bool barrier;                             /* sees what all earlier steps wrote, and may overwrite what they read */
+    uint32_t subgroup_size;                   /* > 0: full subgroups of this size */
     uint32_t spec_count, spec[HEED_MAX_SPEC]; /* specialisation constants 0, 1, ...; 0 is always the work-group size */
     uint32_t groups[3];
     uint32_t push_words, push[HEED_PUSH_WORDS]; /* words 0 and 1 are the residuals, filled by the backend */

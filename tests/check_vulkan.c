@@ -56,6 +56,13 @@ START_TEST(requirements_round_trip)
     ck_assert_int_eq(app.heed->info.has_subgroups, own->info.has_subgroups);
     ck_assert_int_eq(app.requirements.extension_count > 0, own->info.has_subgroups);
     ck_assert(!app.heed->info.has_timestamps);
+    ck_assert_uint_eq(app.heed->info.matrix_shape_count, own->info.matrix_shape_count);
+    ck_assert_mem_eq(app.heed->info.matrix_shapes, own->info.matrix_shapes, sizeof own->info.matrix_shapes);
+    for (uint32_t i = 0; i < own->info.matrix_shape_count; i++) {
+        const struct heed_matrix_shape *s = &own->info.matrix_shapes[i];
+        ck_assert(s->input == HEED_F16 || s->input == HEED_BF16);
+        ck_assert(s->m > 0 && s->n > 0 && s->k > 0);
+    }
     heed_device_destroy(&own);
     heed_device_destroy(&app.heed);
 
@@ -64,16 +71,29 @@ START_TEST(requirements_round_trip)
     desc.features = NULL;
     ck_assert_int_eq(heed_vk_import(context, &desc, &app.heed), HEED_OK);
     ck_assert(!app.heed->info.has_subgroups);
+    ck_assert_uint_eq(app.heed->info.matrix_shape_count, 0);
     heed_device_destroy(&app.heed);
     desc = app_desc(&app);
     desc.extension_count = 0;
     ck_assert_int_eq(heed_vk_import(context, &desc, &app.heed), HEED_OK);
     ck_assert(!app.heed->info.has_subgroups);
+    ck_assert_uint_eq(app.heed->info.matrix_shape_count, 0);
     heed_device_destroy(&app.heed);
     desc = app_desc(&app);
     desc.limits.no_subgroups = true;
     ck_assert_int_eq(heed_vk_import(context, &desc, &app.heed), HEED_OK);
     ck_assert(!app.heed->info.has_subgroups);
+    ck_assert_uint_eq(app.heed->info.matrix_shape_count, 0);
+    heed_device_destroy(&app.heed);
+    desc = app_desc(&app);
+    desc.limits.no_matrix = true;
+    ck_assert_int_eq(heed_vk_import(context, &desc, &app.heed), HEED_OK);
+    ck_assert_uint_eq(app.heed->info.matrix_shape_count, 0);
+    heed_device_destroy(&app.heed);
+    app.requirements.cooperative_matrix.cooperativeMatrix = VK_FALSE;
+    desc = app_desc(&app);
+    ck_assert_int_eq(heed_vk_import(context, &desc, &app.heed), HEED_OK);
+    ck_assert_uint_eq(app.heed->info.matrix_shape_count, 0);
     ck_assert_int_eq(vk_wrap.live > 0, true);
     app_close(&app);
     ck_assert_int_eq(vk_wrap.live, 0);

@@ -6,9 +6,9 @@
  *
  * Every line of the shape files is lowered for every device by every kernel that accepts it (--default: by the first).
  * LIMITS are words like name=pi4,group_size=256,shared=16384; without any, made-up devices from the floor up. A line of
- * output is one variant, its fields parted by tabs: shader, 1 for full subgroups, specialisation constants 0,1,..,
- * bindings, push bytes, kernel, shape, device Variants that differ only in the last three are listed once. Exit status
- * 1: a plan breaks a rule, or no plan at all. */
+ * output is one variant, its fields parted by tabs: shader, the size of its full subgroups or 0, specialisation
+ * constants, bindings, push bytes, kernel, shape, device Variants that differ only in the last three are listed once.
+ * Exit status 1: a plan breaks a rule, or no plan at all. */
 #include "plan.h"
 #include "rate.h"
 #include "spirv.h"
@@ -24,7 +24,7 @@ enum { MAX_DEVICES = 64, MAX_VARIANTS = 4096 };
 
 struct variant {
     enum heed_kernel kernel;
-    bool full_subgroups;
+    uint32_t subgroup_size;
     uint32_t spec_count, spec[HEED_MAX_SPEC];
 };
 
@@ -100,8 +100,15 @@ static void check_step(const heed_plan *plan, const struct heed_step *step)
     }
     check_at_most(plan, step, "bindings are within max_storage_buffers", step->binding_count,
                   limits->max_storage_buffers);
-    check_at_most(plan, step, "full subgroups only where the device has them", step->full_subgroups,
-                  plan->device->info.has_subgroups && !limits->no_subgroups);
+    if (step->subgroup_size > 0) {
+        check_at_most(plan, step, "full subgroups only where the device has them", 1,
+                      plan->device->info.has_subgroups && !limits->no_subgroups);
+        check_at_most(plan, step, "subgroup_size_min is at most the subgroup's size", limits->subgroup_size_min,
+                      step->subgroup_size);
+        check_at_most(plan, step, "the subgroup's size is at most subgroup_size_max", step->subgroup_size,
+                      limits->subgroup_size_max);
+        check_at_most(plan, step, "subgroups fill the work group", step->spec[0] % step->subgroup_size, 0);
+    }
     check_bindings(plan, step);
     if (!module->name[0])
         return;
@@ -139,11 +146,11 @@ static bool write_module(const struct variant *v)
 
 static void list_step(const heed_plan *plan, const struct heed_step *step)
 {
-    struct variant v = {.kernel = step->kernel, .full_subgroups = step->full_subgroups, .spec_count = step->spec_count};
+    struct variant v = {.kernel = step->kernel, .subgroup_size = step->subgroup_size, .spec_count = step->spec_count};
     memcpy(v.spec, step->spec, step->spec_count * sizeof *v.spec);
     for (uint32_t i = 0; i < lister.variant_count; i++) {
         const struct variant *old = &lister.variants[i];
-        if (old->kernel == v.kernel && old->full_subgroups == v.full_subgroups && old->spec_count == v.spec_count &&
+        if (old->kernel == v.kernel && old->subgroup_size == v.subgroup_size && old->spec_count == v.spec_count &&
             memcmp(old->spec, v.spec, sizeof v.spec) == 0)
             return;
     }
@@ -157,7 +164,7 @@ static void list_step(const heed_plan *plan, const struct heed_step *step)
                 lister.folder);
         lister.failures++;
     }
-    printf("%s\t%d\t", heed_kernel_name(v.kernel), v.full_subgroups);
+    printf("%s\t%u\t", heed_kernel_name(v.kernel), v.subgroup_size);
     for (uint32_t i = 0; i < v.spec_count; i++)
         printf("%s%u", i ? "," : "", v.spec[i]);
     printf("\t%u\t%u\t%s\t%s\t%s\n", step->binding_count, 4 * step->push_words, plan->kernel, lister.test->name,

@@ -142,7 +142,25 @@ struct heed_limits {
                                        100 ms, because systems reset a GPU after 2 s; on the reference and on software
                                        drivers, which no watchdog looks at, UINT64_MAX (any value lowers it) */
     bool no_subgroups;              /* use no kernel with subgroup operations */
+    bool no_matrix;                 /* use no matrix units: for drivers that get them wrong */
 };
+
+enum heed_dtype {
+    HEED_F32 = 0,
+    HEED_F16 = 1,  /* IEEE binary16 */
+    HEED_BF16 = 2, /* the upper half of a binary32 */
+    HEED_BOOL = 3, /* one byte: 0 = false, 1 = true */
+    HEED_I32 = 4,
+};
+
+/* A multiplication that the device's matrix units do, by one subgroup: m x k times k x n elements of type `input`,
+ * added to m x n elements of f32. */
+struct heed_matrix_shape {
+    enum heed_dtype input; /* HEED_F16 or HEED_BF16 */
+    uint32_t m, n, k;
+};
+
+enum { HEED_MAX_MATRIX_SHAPES = 16 };
 
 struct heed_device_info {
     enum heed_backend backend;
@@ -159,6 +177,8 @@ struct heed_device_info {
     uint32_t compute_units;     /* multiprocessors, compute units or cores, where the driver tells; 0 = unknown */
     bool has_subgroups;         /* subgroup arithmetic in full subgroups */
     bool has_timestamps;        /* heed_fence_get_device_ns works */
+    uint32_t matrix_shape_count; /* 0: no matrix units, or none that heed may use */
+    struct heed_matrix_shape matrix_shapes[HEED_MAX_MATRIX_SHAPES];
 };
 
 struct heed_device_desc {
@@ -182,14 +202,6 @@ HEED_API void heed_device_destroy(heed_device **device);
 HEED_API void heed_device_get_info(const heed_device *device, struct heed_device_info *info);
 
 /* ------------------------------------------------------------------------------------------------ tensors */
-
-enum heed_dtype {
-    HEED_F32 = 0,
-    HEED_F16 = 1,  /* IEEE binary16 */
-    HEED_BF16 = 2, /* the upper half of a binary32 */
-    HEED_BOOL = 3, /* one byte: 0 = false, 1 = true */
-    HEED_I32 = 4,
-};
 
 /* Bytes of an element; 0 for an unknown type. */
 HEED_API size_t heed_dtype_size(enum heed_dtype dtype);

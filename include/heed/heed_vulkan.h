@@ -21,6 +21,19 @@
 extern "C" {
 #endif
 
+/* The layouts of VkPhysicalDeviceCooperativeMatrixFeaturesKHR and VkPhysicalDeviceShaderBfloat16FeaturesKHR, which not
+ * every vulkan_core.h has that heed works with. */
+struct heed_vk_cooperative_matrix_features {
+    VkStructureType sType;
+    void *pNext;
+    VkBool32 cooperativeMatrix, cooperativeMatrixRobustBufferAccess;
+};
+struct heed_vk_bfloat16_features {
+    VkStructureType sType;
+    void *pNext;
+    VkBool32 shaderBFloat16Type, shaderBFloat16DotProduct, shaderBFloat16CooperativeMatrix;
+};
+
 /* What to enable at vkCreateDevice so that heed can use its best kernels on this physical device. Only api_version and
  * a queue family with compute are needed; the rest is worth enabling where the device has it (what it lacks is left out
  * here). Lifetime of the strings and of the chain: static / that of the struct. */
@@ -32,6 +45,11 @@ struct heed_vk_requirements {
      * &features as VkDeviceCreateInfo::pNext. */
     VkPhysicalDeviceFeatures2 features;
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup_size_control;
+    /* For matrix units; kernels on them are used only where all that is asked for here was enabled. */
+    VkPhysicalDeviceVulkanMemoryModelFeatures vulkan_memory_model;
+    VkPhysicalDeviceShaderFloat16Int8Features float16;
+    struct heed_vk_cooperative_matrix_features cooperative_matrix;
+    struct heed_vk_bfloat16_features bfloat16;
 };
 
 /* `get_instance_proc_addr` is the loader's vkGetInstanceProcAddr. The struct must not be copied afterwards: the chain

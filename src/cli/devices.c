@@ -152,8 +152,14 @@ static void print_json(const struct heed_device_info *infos, uint32_t count)
         if (d->api_version != 0)
             printf("    \"api_version\": \"%s\",\n", api);
         printf("    \"compute_units\": %" PRIu32 ",\n", d->compute_units);
-        printf("    \"has_subgroups\": %s,\n    \"has_timestamps\": %s,\n    \"limits\": {\n",
+        printf("    \"has_subgroups\": %s,\n    \"has_timestamps\": %s,\n    \"matrix_shapes\": [",
                boolean(d->has_subgroups), boolean(d->has_timestamps));
+        for (uint32_t m = 0; m < d->matrix_shape_count; m++) {
+            const struct heed_matrix_shape *s = &d->matrix_shapes[m];
+            printf("%s{\"input\": \"%s\", \"m\": %" PRIu32 ", \"n\": %" PRIu32 ", \"k\": %" PRIu32 "}", m ? ", " : "",
+                   heed_dtype_name(s->input), s->m, s->n, s->k);
+        }
+        printf("],\n    \"limits\": {\n");
         printf("      \"max_storage_range\": %" PRIu64 ",\n      \"max_group_count\": %" PRIu32
                ",\n      \"max_group_size\": %" PRIu32 ",\n      \"max_shared_bytes\": %" PRIu32
                ",\n      \"max_storage_buffers\": %" PRIu32 ",\n      \"min_offset_alignment\": %" PRIu32

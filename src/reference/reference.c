@@ -159,6 +159,7 @@ static const struct heed_device_info reference_info = {
             .subgroup_size_max = 1,
             .max_dispatch_ns = UINT64_MAX,
             .no_subgroups = true,
+            .no_matrix = true,
         },
     .has_timestamps = true,
 };

@@ -144,6 +144,8 @@ enum heed_status heed_vk_device_finish(struct heed_vk_device *device, const stru
     heed_limits_lower(&info->limits, wanted);
     if (info->limits.no_subgroups)
         info->has_subgroups = false;
+    if (info->limits.no_matrix || !info->has_subgroups)
+        info->matrix_shape_count = 0;
     const uint32_t alignment = info->limits.min_offset_alignment;
     if (alignment == 0 || alignment > 256 || (alignment & (alignment - 1)))
         return heed_fail(device->base.context, HEED_ERR_ARGUMENT,
@@ -373,27 +375,19 @@ static enum heed_status create_device(struct heed_vk_device *device)
 {
     const struct heed_vk_functions *vk = &device->vk;
     const struct heed_vk_physical *physical = &device->physical;
-    const char *extensions[2];
-    uint32_t extension_count = 0;
-    if (physical->portability_subset)
-        extensions[extension_count++] = "VK_KHR_portability_subset";
-    VkPhysicalDeviceSubgroupSizeControlFeatures subgroups = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-        .subgroupSizeControl = VK_TRUE,
-        .computeFullSubgroups = VK_TRUE};
-    if (physical->subgroups_useful && physical->api_version < VK_API_VERSION_1_3)
-        extensions[extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+    struct heed_vk_requirements needs;
+    heed_vk_require(physical, &needs);
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = physical->queue_family,
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                                     .pNext = physical->subgroups_useful ? &subgroups : NULL,
+                                     .pNext = &needs.features,
                                      .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue,
-                                     .enabledExtensionCount = extension_count,
-                                     .ppEnabledExtensionNames = extensions};
+                                     .enabledExtensionCount = needs.extension_count,
+                                     .ppEnabledExtensionNames = needs.extensions};
     VkDevice handle;
     enum heed_status status =
         heed_vk_check(device, vk->CreateDevice(physical->handle, &info, NULL, &handle), "vkCreateDevice");

@@ -20,6 +20,8 @@ const char *heed_vk_load_global(struct heed_vk_functions *vk, PFN_vkGetInstanceP
 const char *heed_vk_load_physical(struct heed_vk_functions *vk, VkInstance instance)
 {
     HEED_VK_PHYSICAL_FUNCTIONS(LOAD)
+    vk->GetPhysicalDeviceCooperativeMatrixPropertiesKHR = (heed_vk_get_matrix_properties_fn)vk->GetInstanceProcAddr(
+        instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
     return NULL;
 }
 

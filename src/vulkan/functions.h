@@ -4,7 +4,8 @@
 #define HEED_VULKAN_FUNCTIONS_H
 
 #include <stdbool.h>
-#include <vulkan/vulkan_core.h>
+
+#include "matrix.h"
 
 /* Before there is an instance. */
 #define HEED_VK_GLOBAL_FUNCTIONS(X) \
@@ -83,6 +84,7 @@
 struct heed_vk_functions {
     PFN_vkGetInstanceProcAddr GetInstanceProcAddr;
     PFN_vkEnumerateInstanceVersion EnumerateInstanceVersion; /* NULL: the loader is one of Vulkan 1.0 */
+    heed_vk_get_matrix_properties_fn GetPhysicalDeviceCooperativeMatrixPropertiesKHR; /* NULL: no driver has it */
 #define HEED_VK_MEMBER(name) PFN_vk##name name;
     HEED_VK_GLOBAL_FUNCTIONS(HEED_VK_MEMBER)
     HEED_VK_OWN_INSTANCE_FUNCTIONS(HEED_VK_MEMBER)

@@ -27,42 +27,80 @@ enum heed_status heed_vk_get_requirements(heed_context *context, VkInstance inst
     if (physical.unusable)
         return heed_fail(context, HEED_ERR_UNSUPPORTED, "vulkan: \"%s\" %s", physical.info.name, physical.unusable);
 
-    *requirements = (struct heed_vk_requirements){
-        .api_version = VK_API_VERSION_1_1,
-        .features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2},
-        .subgroup_size_control = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT}};
-    if (physical.portability_subset)
-        requirements->extensions[requirements->extension_count++] = "VK_KHR_portability_subset";
-    if (physical.subgroups_useful) {
-        requirements->extensions[requirements->extension_count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
-        requirements->subgroup_size_control.subgroupSizeControl = VK_TRUE;
-        requirements->subgroup_size_control.computeFullSubgroups = VK_TRUE;
-        requirements->features.pNext = &requirements->subgroup_size_control;
-    }
+    heed_vk_require(&physical, requirements);
     return HEED_OK;
 }
 
-/* Are full subgroups of a controlled size among what the app says it enabled? */
-static bool declares_subgroups(const struct heed_vk_import_desc *desc, uint32_t api_version)
+/* What the app says it enabled, of what heed can use. */
+struct declared {
+    bool subgroups; /* full ones, of a controlled size */
+    bool matrix, matrix_bf16;
+};
+
+static bool declares_extension(const struct heed_vk_import_desc *desc, const char *name)
 {
-    bool available = api_version >= VK_API_VERSION_1_3;
     for (uint32_t i = 0; i < desc->extension_count; i++) {
-        if (strcmp(desc->extensions[i], VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME) == 0)
-            available = true;
-    }
-    if (!available || !desc->features)
-        return false;
-    for (const VkBaseInStructure *s = desc->features->pNext; s; s = s->pNext) {
-        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES) {
-            const VkPhysicalDeviceSubgroupSizeControlFeatures *f = (const void *)s;
-            return f->subgroupSizeControl && f->computeFullSubgroups;
-        }
-        if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES) {
-            const VkPhysicalDeviceVulkan13Features *f = (const void *)s;
-            return f->subgroupSizeControl && f->computeFullSubgroups;
-        }
+        if (strcmp(desc->extensions[i], name) == 0)
+            return true;
     }
     return false;
+}
+
+static struct declared read_declared(const struct heed_vk_import_desc *desc, uint32_t api_version)
+{
+    bool subgroups = false, memory_model = false, float16 = false, matrix = false, bf16 = false;
+    for (const VkBaseInStructure *s = desc->features ? desc->features->pNext : NULL; s; s = s->pNext) {
+        const void *any = s;
+        switch ((int)s->sType) {
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES: {
+            const VkPhysicalDeviceSubgroupSizeControlFeatures *f = any;
+            subgroups = f->subgroupSizeControl && f->computeFullSubgroups;
+            break;
+        }
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES: {
+            const VkPhysicalDeviceVulkan13Features *f = any;
+            subgroups = f->subgroupSizeControl && f->computeFullSubgroups;
+            break;
+        }
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES: {
+            const VkPhysicalDeviceVulkan12Features *f = any;
+            memory_model = f->vulkanMemoryModel;
+            float16 = f->shaderFloat16;
+            break;
+        }
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES:
+            memory_model = ((const VkPhysicalDeviceVulkanMemoryModelFeatures *)any)->vulkanMemoryModel;
+            break;
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES:
+            float16 = ((const VkPhysicalDeviceShaderFloat16Int8Features *)any)->shaderFloat16;
+            break;
+        case HEED_VK_COOPERATIVE_MATRIX_FEATURES:
+            matrix = ((const struct heed_vk_cooperative_matrix_features *)any)->cooperativeMatrix;
+            break;
+        case HEED_VK_BFLOAT16_FEATURES: {
+            const struct heed_vk_bfloat16_features *f = any;
+            bf16 = f->shaderBFloat16Type && f->shaderBFloat16CooperativeMatrix;
+            break;
+        }
+        }
+    }
+    subgroups &=
+        api_version >= VK_API_VERSION_1_3 || declares_extension(desc, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    memory_model &=
+        api_version >= VK_API_VERSION_1_2 || declares_extension(desc, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
+    float16 &= api_version >= VK_API_VERSION_1_2 || declares_extension(desc, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
+    matrix &= subgroups && memory_model && float16 && declares_extension(desc, HEED_VK_COOPERATIVE_MATRIX);
+    return (struct declared){subgroups, matrix, matrix && bf16 && declares_extension(desc, HEED_VK_BFLOAT16)};
+}
+
+/* Keeps the shapes whose element type may be used. */
+static void keep_matrix_shapes(struct heed_device_info *info, bool f16, bool bf16)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < info->matrix_shape_count; i++)
+        if (info->matrix_shapes[i].input == HEED_BF16 ? bf16 : f16)
+            info->matrix_shapes[kept++] = info->matrix_shapes[i];
+    info->matrix_shape_count = kept;
 }
 
 static const struct heed_backend_ops imported_ops = {
@@ -92,7 +130,9 @@ static enum heed_status import(struct heed_vk_device *device, const struct heed_
     if (physical->unusable)
         return heed_fail(context, HEED_ERR_UNSUPPORTED, "vulkan: \"%s\" %s", physical->info.name, physical->unusable);
     device->base.info = physical->info;
-    device->base.info.has_subgroups = physical->subgroups_useful && declares_subgroups(desc, physical->api_version);
+    const struct declared declared = read_declared(desc, physical->api_version);
+    device->base.info.has_subgroups = physical->subgroups_useful && declared.subgroups;
+    keep_matrix_shapes(&device->base.info, declared.matrix, declared.matrix_bf16);
     device->base.info.has_timestamps = false; /* heed runs nothing here that it could time */
     return heed_vk_device_finish(device, &desc->limits);
 }

@@ -167,6 +167,87 @@ static void describe_driver(const VkPhysicalDeviceProperties *properties,
                  (unsigned)VK_API_VERSION_MINOR(v), (unsigned)VK_API_VERSION_PATCH(v));
 }
 
+/* AMD's own drivers list shapes on GPUs without matrix units too, and are slow there: RDNA 3, which was the first with
+ * them, was also the first to multiply signed by unsigned bytes (ggml-org/llama.cpp, Tencent/ncnn keep lists of GPUs).
+ */
+static bool emulates_matrix(const struct heed_vk_functions *vk, VkPhysicalDevice handle, uint32_t driver_id)
+{
+    if (driver_id != VK_DRIVER_ID_AMD_PROPRIETARY && driver_id != VK_DRIVER_ID_AMD_OPEN_SOURCE)
+        return false;
+    VkPhysicalDeviceShaderIntegerDotProductProperties dot = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &dot};
+    vk->GetPhysicalDeviceProperties2(handle, &properties);
+    return !dot.integerDotProduct4x8BitPackedMixedSignednessAccelerated;
+}
+
+/* Of what is listed, the multiplications of f16 or bf16 that a subgroup does and that sum in f32. */
+static enum heed_status list_matrix_shapes(heed_context *context, const struct heed_vk_functions *vk,
+                                           struct heed_vk_physical *physical, bool bf16)
+{
+    struct heed_device_info *info = &physical->info;
+    struct heed_vk_matrix_property *listed = NULL;
+    uint32_t count = 0;
+    VkResult result;
+    do {
+        heed_free(context, listed);
+        listed = NULL;
+        count = 0;
+        result = vk->GetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical->handle, &count, NULL);
+        if (result != VK_SUCCESS)
+            break;
+        listed = heed_alloc(context, (size_t)count + 1, sizeof *listed);
+        if (!listed)
+            return heed_fail_memory(context);
+        for (uint32_t i = 0; i < count; i++)
+            listed[i].sType = (VkStructureType)HEED_VK_COOPERATIVE_MATRIX_PROPERTY;
+        result = vk->GetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical->handle, &count, listed);
+    } while (result == VK_INCOMPLETE);
+    for (uint32_t i = 0; result == VK_SUCCESS && i < count; i++) {
+        const struct heed_vk_matrix_property *p = &listed[i];
+        const bool half = p->a_type == HEED_VK_COMPONENT_FLOAT16, brain = p->a_type == HEED_VK_COMPONENT_BFLOAT16;
+        if (!(half || (brain && bf16)) || p->b_type != p->a_type || p->c_type != HEED_VK_COMPONENT_FLOAT32 ||
+            p->result_type != HEED_VK_COMPONENT_FLOAT32 || p->saturating || p->scope != HEED_VK_SCOPE_SUBGROUP ||
+            info->matrix_shape_count == HEED_MAX_MATRIX_SHAPES)
+            continue;
+        info->matrix_shapes[info->matrix_shape_count++] =
+            (struct heed_matrix_shape){brain ? HEED_BF16 : HEED_F16, p->m, p->n, p->k};
+        physical->matrix_bf16 |= brain;
+    }
+    heed_free(context, listed);
+    return heed_vk_result(context, result, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+}
+
+/* `shuffles`: full subgroups of one size can be had, whose invocations can read each other's values. */
+static enum heed_status describe_matrix(heed_context *context, const struct heed_vk_functions *vk,
+                                        struct heed_vk_physical *physical, bool shuffles)
+{
+    struct heed_vk_bfloat16_features bf16 = {.sType = (VkStructureType)HEED_VK_BFLOAT16_FEATURES};
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+        .pNext = physical->bf16_extension ? &bf16 : NULL};
+    VkPhysicalDeviceShaderFloat16Int8Features float16 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES, .pNext = &memory_model};
+    struct heed_vk_cooperative_matrix_features matrix = {.sType = (VkStructureType)HEED_VK_COOPERATIVE_MATRIX_FEATURES,
+                                                         .pNext = &float16};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &matrix};
+    struct heed_vk_matrix_stages stages = {.sType = (VkStructureType)HEED_VK_COOPERATIVE_MATRIX_PROPERTIES};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                              .pNext = &stages};
+    if (!physical->matrix_extension || !shuffles || !vk->GetPhysicalDeviceCooperativeMatrixPropertiesKHR)
+        return HEED_OK;
+    vk->GetPhysicalDeviceFeatures2(physical->handle, &features);
+    vk->GetPhysicalDeviceProperties2(physical->handle, &properties);
+    if (!matrix.cooperativeMatrix || !memory_model.vulkanMemoryModel || !float16.shaderFloat16 ||
+        !(stages.stages & VK_SHADER_STAGE_COMPUTE_BIT) ||
+        emulates_matrix(vk, physical->handle, physical->info.driver_id))
+        return HEED_OK;
+    enum heed_status status =
+        list_matrix_shapes(context, vk, physical, bf16.shaderBFloat16Type && bf16.shaderBFloat16CooperativeMatrix);
+    physical->matrix_useful = physical->info.matrix_shape_count > 0;
+    return status;
+}
+
 enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_vk_functions *vk,
                                        VkPhysicalDevice handle, uint32_t instance_api_version,
                                        struct heed_vk_physical *physical)
@@ -204,6 +285,12 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
     const bool driver_properties = physical->api_version >= VK_API_VERSION_1_2 ||
                                    heed_vk_has_extension(extensions, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
     info->compute_units = count_cores(vk, handle, find_cores(extensions, count));
+    const bool core_1_2 = physical->api_version >= VK_API_VERSION_1_2;
+    physical->matrix_extension =
+        heed_vk_has_extension(extensions, count, HEED_VK_COOPERATIVE_MATRIX) &&
+        (core_1_2 || (heed_vk_has_extension(extensions, count, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME) &&
+                      heed_vk_has_extension(extensions, count, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME)));
+    physical->bf16_extension = physical->matrix_extension && heed_vk_has_extension(extensions, count, HEED_VK_BFLOAT16);
     heed_free(context, extensions);
 
     VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
@@ -251,5 +338,53 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
     info->has_timestamps = physical->timestamp_bits > 0;
     memcpy(info->uuid, id.deviceUUID, sizeof info->uuid);
     describe_driver(&properties.properties, &driver, info);
-    return HEED_OK;
+    const bool one_size = info->limits.subgroup_size_min == info->limits.subgroup_size_max ||
+                          (size_control.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
+    return describe_matrix(context, vk, physical,
+                           physical->subgroups_useful && one_size &&
+                               (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT));
+}
+
+static void add_extension(struct heed_vk_requirements *r, bool wanted, const char *name)
+{
+    if (wanted)
+        r->extensions[r->extension_count++] = name;
+}
+
+void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_requirements *r)
+{
+    const bool before_1_2 = physical->api_version < VK_API_VERSION_1_2;
+    *r = (struct heed_vk_requirements){
+        .api_version = VK_API_VERSION_1_1,
+        .features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2},
+        .subgroup_size_control = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT},
+        .vulkan_memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES},
+        .float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES},
+        .cooperative_matrix = {.sType = (VkStructureType)HEED_VK_COOPERATIVE_MATRIX_FEATURES},
+        .bfloat16 = {.sType = (VkStructureType)HEED_VK_BFLOAT16_FEATURES}};
+    add_extension(r, physical->portability_subset, "VK_KHR_portability_subset");
+    add_extension(r, physical->subgroups_useful && physical->api_version < VK_API_VERSION_1_3,
+                  VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    add_extension(r, physical->matrix_useful, HEED_VK_COOPERATIVE_MATRIX);
+    add_extension(r, physical->matrix_useful && before_1_2, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
+    add_extension(r, physical->matrix_useful && before_1_2, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
+    add_extension(r, physical->matrix_bf16, HEED_VK_BFLOAT16);
+    if (physical->subgroups_useful) {
+        r->subgroup_size_control.subgroupSizeControl = VK_TRUE;
+        r->subgroup_size_control.computeFullSubgroups = VK_TRUE;
+        r->features.pNext = &r->subgroup_size_control;
+    }
+    if (physical->matrix_useful) { /* has subgroups */
+        r->vulkan_memory_model.vulkanMemoryModel = VK_TRUE;
+        r->float16.shaderFloat16 = VK_TRUE;
+        r->cooperative_matrix.cooperativeMatrix = VK_TRUE;
+        r->subgroup_size_control.pNext = &r->vulkan_memory_model;
+        r->vulkan_memory_model.pNext = &r->float16;
+        r->float16.pNext = &r->cooperative_matrix;
+    }
+    if (physical->matrix_bf16) {
+        r->bfloat16.shaderBFloat16Type = VK_TRUE;
+        r->bfloat16.shaderBFloat16CooperativeMatrix = VK_TRUE;
+        r->cooperative_matrix.pNext = &r->bfloat16;
+    }
 }

@@ -15,7 +15,7 @@ static uint64_t now_ns(void)
 
 static bool same_pipeline(const struct heed_step *a, const struct heed_step *b)
 {
-    return a->kernel == b->kernel && a->binding_count == b->binding_count && a->full_subgroups == b->full_subgroups &&
+    return a->kernel == b->kernel && a->binding_count == b->binding_count && a->subgroup_size == b->subgroup_size &&
            a->spec_count == b->spec_count && memcmp(a->spec, b->spec, a->spec_count * sizeof *a->spec) == 0;
 }
 
@@ -59,11 +59,18 @@ static enum heed_status create_pipeline(struct heed_vk_device *device, const str
                                             .pMapEntries = entries,
                                             .dataSize = 4 * step->spec_count,
                                             .pData = step->spec};
+    const struct heed_limits *limits = &device->base.info.limits;
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = step->subgroup_size};
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  /* Where there is one size only, drivers need not let it be asked for. */
+                  .pNext =
+                      step->subgroup_size > 0 && limits->subgroup_size_min < limits->subgroup_size_max ? &size : NULL,
                   .flags =
-                      step->full_subgroups
+                      step->subgroup_size > 0
                           ? (VkPipelineShaderStageCreateFlags)VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT
                           : 0,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,

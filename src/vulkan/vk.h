@@ -24,12 +24,15 @@ struct heed_vk_physical {
     const char *unusable; /* why heed cannot use it, or NULL */
     uint32_t api_version; /* what may be called: the lower of the instance's and the device's */
     bool portability_subset, subgroup_size_control_extension;
-    bool subgroup_features; /* full subgroups of a controlled size can be enabled */
-    bool subgroups_useful;  /* and with them there is subgroup arithmetic in compute shaders */
+    bool matrix_extension, bf16_extension; /* with those that they need */
+    bool subgroup_features;                /* full subgroups of a controlled size can be enabled */
+    bool subgroups_useful;                 /* and with them there is subgroup arithmetic in compute shaders */
+    bool matrix_useful; /* matrix units, the memory model and f16 that their kernels need, and shapes to use */
+    bool matrix_bf16;   /* among them shapes of bf16 */
     uint32_t queue_family, timestamp_bits;
     double timestamp_period_ns;
     uint64_t atom, max_allocation;
-    struct heed_device_info info; /* has_subgroups, has_timestamps: if everything useful is enabled */
+    struct heed_device_info info; /* has_subgroups, has_timestamps, matrix_shapes: if all that is useful is enabled */
 };
 
 /* HEED_OK also for a device that is unusable. HEED_ERR_HOST_MEMORY, or what the driver said. */
@@ -37,6 +40,8 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
                                        VkPhysicalDevice handle, uint32_t instance_api_version,
                                        struct heed_vk_physical *physical);
 bool heed_vk_has_extension(const VkExtensionProperties *extensions, uint32_t count, const char *name);
+/* All that is useful on the device. */
+void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_requirements *requirements);
 
 /* ---- memory.c: buffers of own mode */
 
