@@ -17,6 +17,7 @@ static const struct entry entries[] = {
     {&cli_deform, cli_run_deform},
     {&cli_explain_attention, cli_run_explain_attention},
     {&cli_explain_deform, cli_run_explain_deform},
+    {&cli_bench, cli_run_bench},
     {&cli_devices, cli_run_devices},
     {&cli_selftest, cli_run_selftest},
 };

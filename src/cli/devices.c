@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "json.h"
 #include "run.h"
 
 struct values {
@@ -93,81 +94,52 @@ static bool print_table(const struct heed_device_info *infos, uint32_t count, st
 
 /* ---- JSON */
 
-/* Bytes of the UTF-8 character at `c`; 0: it is none. */
-static int utf8_length(const unsigned char *c)
-{
-    int length = c[0] < 0x80                   ? 1
-                 : c[0] >= 0xc2 && c[0] < 0xe0 ? 2
-                 : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
-                 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4
-                                               : 0;
-    for (int i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
-    bool beyond = (c[0] == 0xed && c[1] >= 0xa0) || (c[0] == 0xf4 && c[1] >= 0x90);
-    return overlong || beyond ? 0 : length;
-}
-
-static void print_json_string(const char *text)
-{
-    putchar('"');
-    for (const unsigned char *c = (const unsigned char *)text; *c;) {
-        int length = utf8_length(c);
-        if (length == 0)
-            fputs("\\ufffd", stdout); /* drivers may call themselves anything */
-        else if (*c == '"' || *c == '\\')
-            printf("\\%c", *c);
-        else if (*c < 0x20)
-            printf("\\u%04x", *c);
-        else
-            fwrite(c, 1, (size_t)length, stdout);
-        c += length > 0 ? length : 1;
-    }
-    putchar('"');
-}
-
 static const char *boolean(bool value)
 {
     return value ? "true" : "false";
+}
+
+void device_json(FILE *stream, const struct heed_device_info *d, uint32_t index)
+{
+    const struct heed_limits *l = &d->limits;
+    char api[32];
+    api_text(d->api_version, api);
+    fprintf(stream, "  {\n    \"index\": %" PRIu32 ",\n    \"name\": ", index);
+    json_string(stream, d->name);
+    fprintf(stream, ",\n    \"driver\": ");
+    json_string(stream, d->driver);
+    fprintf(stream, ",\n    \"backend\": \"%s\",\n    \"type\": \"%s\",\n    \"uuid\": \"", backend_name(d->backend),
+            type_name(d->type));
+    for (int b = 0; b < 16; b++)
+        fprintf(stream, "%s%02x", b == 4 || b == 6 || b == 8 || b == 10 ? "-" : "", d->uuid[b]);
+    fprintf(stream, "\",\n    \"vendor_id\": %" PRIu32 ",\n", d->vendor_id);
+    if (d->api_version != 0)
+        fprintf(stream, "    \"api_version\": \"%s\",\n", api);
+    fprintf(stream, "    \"compute_units\": %" PRIu32 ",\n", d->compute_units);
+    fprintf(stream, "    \"has_subgroups\": %s,\n    \"has_timestamps\": %s,\n    \"matrix_shapes\": [",
+            boolean(d->has_subgroups), boolean(d->has_timestamps));
+    for (uint32_t m = 0; m < d->matrix_shape_count; m++) {
+        const struct heed_matrix_shape *s = &d->matrix_shapes[m];
+        fprintf(stream, "%s{\"input\": \"%s\", \"m\": %" PRIu32 ", \"n\": %" PRIu32 ", \"k\": %" PRIu32 "}",
+                m ? ", " : "", heed_dtype_name(s->input), s->m, s->n, s->k);
+    }
+    fprintf(stream, "],\n    \"limits\": {\n");
+    fprintf(stream,
+            "      \"max_storage_range\": %" PRIu64 ",\n      \"max_group_count\": %" PRIu32
+            ",\n      \"max_group_size\": %" PRIu32 ",\n      \"max_shared_bytes\": %" PRIu32
+            ",\n      \"max_storage_buffers\": %" PRIu32 ",\n      \"min_offset_alignment\": %" PRIu32
+            ",\n      \"subgroup_size_min\": %" PRIu32 ",\n      \"subgroup_size_max\": %" PRIu32
+            ",\n      \"max_dispatch_ns\": %" PRIu64 "\n    }\n  }",
+            l->max_storage_range, l->max_group_count, l->max_group_size, l->max_shared_bytes, l->max_storage_buffers,
+            l->min_offset_alignment, l->subgroup_size_min, l->subgroup_size_max, l->max_dispatch_ns);
 }
 
 static void print_json(const struct heed_device_info *infos, uint32_t count)
 {
     puts("[");
     for (uint32_t i = 0; i < count; i++) {
-        const struct heed_device_info *d = &infos[i];
-        const struct heed_limits *l = &d->limits;
-        char api[32];
-        api_text(d->api_version, api);
-        printf("  {\n    \"index\": %" PRIu32 ",\n    \"name\": ", i);
-        print_json_string(d->name);
-        printf(",\n    \"driver\": ");
-        print_json_string(d->driver);
-        printf(",\n    \"backend\": \"%s\",\n    \"type\": \"%s\",\n    \"uuid\": \"", backend_name(d->backend),
-               type_name(d->type));
-        for (int b = 0; b < 16; b++)
-            printf("%s%02x", b == 4 || b == 6 || b == 8 || b == 10 ? "-" : "", d->uuid[b]);
-        printf("\",\n    \"vendor_id\": %" PRIu32 ",\n", d->vendor_id);
-        if (d->api_version != 0)
-            printf("    \"api_version\": \"%s\",\n", api);
-        printf("    \"compute_units\": %" PRIu32 ",\n", d->compute_units);
-        printf("    \"has_subgroups\": %s,\n    \"has_timestamps\": %s,\n    \"matrix_shapes\": [",
-               boolean(d->has_subgroups), boolean(d->has_timestamps));
-        for (uint32_t m = 0; m < d->matrix_shape_count; m++) {
-            const struct heed_matrix_shape *s = &d->matrix_shapes[m];
-            printf("%s{\"input\": \"%s\", \"m\": %" PRIu32 ", \"n\": %" PRIu32 ", \"k\": %" PRIu32 "}", m ? ", " : "",
-                   heed_dtype_name(s->input), s->m, s->n, s->k);
-        }
-        printf("],\n    \"limits\": {\n");
-        printf("      \"max_storage_range\": %" PRIu64 ",\n      \"max_group_count\": %" PRIu32
-               ",\n      \"max_group_size\": %" PRIu32 ",\n      \"max_shared_bytes\": %" PRIu32
-               ",\n      \"max_storage_buffers\": %" PRIu32 ",\n      \"min_offset_alignment\": %" PRIu32
-               ",\n      \"subgroup_size_min\": %" PRIu32 ",\n      \"subgroup_size_max\": %" PRIu32
-               ",\n      \"max_dispatch_ns\": %" PRIu64 "\n    }\n  }%s\n",
-               l->max_storage_range, l->max_group_count, l->max_group_size, l->max_shared_bytes, l->max_storage_buffers,
-               l->min_offset_alignment, l->subgroup_size_min, l->subgroup_size_max, l->max_dispatch_ns,
-               i + 1 < count ? "," : "");
+        device_json(stdout, &infos[i], i);
+        puts(i + 1 < count ? "," : "");
     }
     puts("]");
 }

@@ -3,6 +3,8 @@
 #ifndef HEED_CLI_RUN_H
 #define HEED_CLI_RUN_H
 
+#include <stdio.h>
+
 #include <heed/heed.h>
 
 #include "convert.h"
@@ -56,6 +58,8 @@ bool session_list(struct session *session, enum heed_backend backend, struct hee
 /* Narrows a list to what --device means: *chosen is its index. */
 bool session_choose(const struct heed_device_info *infos, uint32_t count, const char *select, uint32_t *chosen,
                     struct fault *fault);
+/* A device as a JSON object with everything that is known of it (devices.c). */
+void device_json(FILE *stream, const struct heed_device_info *info, uint32_t index);
 /* Why there is no Vulkan device, and what to do about it. */
 const char *session_no_vulkan(void);
 bool session_open_device(struct session *session, const struct heed_device_info *info, struct fault *fault);

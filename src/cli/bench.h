@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ * heed bench in parts: shapes from text, rows that are timed, ceilings of the device, and what is made of the numbers.
+ */
+#ifndef HEED_CLI_BENCH_H
+#define HEED_CLI_BENCH_H
+
+#include <stdio.h>
+
+#include "problem.h"
+#include "run.h"
+
+/* ---- bench_shapes.c: lines of text */
+
+struct bench_shape {
+    char name[48], model[48]; /* the model is the name of the file, without its folder and .txt */
+    char text[256];           /* the line without its name */
+    bool quick;               /* belongs to the reduced set */
+    bool is_deform;
+    bool anywhere; /* deform: samples fall anywhere, not near where their query is */
+    union {
+        struct heed_attention_desc attention;
+        struct heed_deform_desc deform;
+    } desc;
+};
+
+struct bench_shapes {
+    struct bench_shape *shape;
+    uint32_t count;
+};
+
+/* Adds the shapes of a file, or with path NULL those that the program brings. */
+bool bench_shapes_read(struct bench_shapes *shapes, const char *path, struct fault *fault);
+/* Keeps those whose name or model is in the list; each word of it must name something. */
+bool bench_shapes_keep(struct bench_shapes *shapes, const char *only, struct fault *fault);
+void bench_shapes_free(struct bench_shapes *shapes);
+
+/* ---- bench_row.c: one shape, type and kernel */
+
+enum { BENCH_MAX_RUNS = 1024 };
+
+struct bench_stat {
+    double median, low, high; /* low, high: the 10th and 90th percentile */
+    uint32_t count;
+};
+
+/* Sorts the values. */
+struct bench_stat bench_stat(double *values, uint32_t count);
+
+struct bench_row {
+    const struct bench_shape *shape;
+    enum heed_dtype dtype;
+    const char *forced; /* the kernel asked for; NULL: what heed selects */
+    char skipped[320];  /* why it was not measured; empty: it was */
+    bool dropped;       /* asked for by name, but selected already: no row of its own */
+
+    char kernel[64];
+    bool selected; /* it is what heed selects */
+    uint32_t dispatches;
+    uint64_t flops, samples, scratch_bytes, input_bytes, output_bytes;
+    double plan_ns, first_ns;       /* making the plan, and its first run, in which some drivers compile */
+    struct bench_stat device, wall; /* ns of a run; device.count 0: no timestamps */
+
+    heed_plan *plan;
+    struct heed_arg args[HEED_ARG_COUNT];
+    heed_buffer *buffers[HEED_ARG_COUNT];
+    uint32_t arg_count, run_count;
+    bool slow; /* a run takes longer than the budget: one is enough */
+    double *device_ns, *wall_ns;
+};
+
+/* The time that rates are computed from: the device's, where it has a clock. */
+const struct bench_stat *bench_row_time(const struct bench_row *row);
+
+/* Makes the plan and counts what it needs. False: row->skipped says why. */
+bool bench_row_plan(struct session *session, struct bench_row *row);
+/* Buffers, data, the first run. */
+bool bench_row_begin(struct session *session, struct bench_row *row, double budget_ns);
+/* Runs for that long, at least once, after one run that does not count. */
+bool bench_row_measure(struct session *session, struct bench_row *row, double ns);
+/* The statistics; frees plan, buffers and samples. */
+void bench_row_end(struct bench_row *row);
+uint64_t bench_now_ns(void);
+
+/* ---- bench_ceiling.c: what the device can do at all */
+
+enum bench_ceiling_id {
+    BENCH_FMA,  /* 2 FLOP for each fma() of f32, GFLOP/s */
+    BENCH_COPY, /* bytes read and bytes written, GB/s */
+    BENCH_READ,
+    BENCH_CEILINGS,
+};
+
+struct bench_ceilings {
+    bool known;
+    struct bench_stat rate[BENCH_CEILINGS]; /* GFLOP/s, GB/s */
+    double *values[BENCH_CEILINGS];
+    uint32_t count;
+    struct ceiling_programs *programs;
+};
+
+/* A device without SPIR-V has none: true, and known is false. */
+bool bench_ceilings_begin(struct session *session, struct bench_ceilings *ceilings, struct fault *fault);
+/* Adds a measurement of each and updates the statistics. */
+bool bench_ceilings_measure(struct session *session, struct bench_ceilings *ceilings, struct fault *fault);
+void bench_ceilings_end(struct session *session, struct bench_ceilings *ceilings);
+
+/* The time that the ceilings allow for a row, ns, and which of them is the limit. 0: unknown. */
+double bench_bound_ns(const struct bench_ceilings *ceilings, const struct bench_row *row, bool *memory);
+
+/* ---- the whole, and how it is shown */
+
+struct bench_result {
+    const struct session *session;
+    struct bench_ceilings ceilings;
+    struct bench_row *rows;
+    uint32_t row_count;
+    uint32_t rounds;
+    double budget_s;
+    int argc;
+    char *const *argv; /* the arguments, for the record */
+};
+
+/* bench_print.c */
+void bench_print_head(const struct bench_result *result);
+void bench_print_titles(const struct bench_result *result);
+void bench_print_row(const struct bench_result *result, const struct bench_row *row);
+void bench_print_tail(const struct bench_result *result);
+void bench_print_csv(const struct bench_result *result, FILE *stream);
+/* bench_json.c */
+void bench_write_json(const struct bench_result *result, FILE *stream);
+
+#endif

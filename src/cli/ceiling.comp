@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ * What a device can do at all: -DFMA fused multiply-adds in registers, -DCOPY and -DREAD large buffers. */
+#version 460
+#extension GL_EXT_control_flow_attributes : require
+
+layout(local_size_x_id = 0) in;
+layout(binding = 0) restrict readonly buffer Source { vec4 source[]; };
+layout(binding = 1) restrict writeonly buffer Target { vec4 target[]; };
+layout(push_constant) uniform Push { uint unused[2], count; };
+
+/* Vectors that an invocation moves, in flight at once: a loop of one at a time gives half of it on lavapipe. */
+const uint EACH = 16;
+
+void main()
+{
+    uint lane = gl_LocalInvocationIndex, group = gl_WorkGroupID.x, lanes = gl_WorkGroupSize.x;
+#if defined(FMA)
+    /* Three independent chains of four: registers suffice on every GPU and on AVX2, and the latency of an FMA (4 cycles,
+     * two a cycle) is covered. */
+    vec4 m = vec4(source[0].x), c = vec4(source[0].y), a0 = source[1] + lane, a1 = a0 + c, a2 = a1 + c;
+    for (uint i = 0; i < count; i++) {
+        [[unroll]] for (int j = 0; j < 8; j++) {
+            a0 = fma(a0, m, c);
+            a1 = fma(a1, m, c);
+            a2 = fma(a2, m, c);
+        }
+    }
+    target[group * lanes + lane] = a0 + a1 + a2;
+#elif defined(COPY)
+    uint first = group * lanes * EACH + lane;
+    [[unroll]] for (uint i = 0; i < EACH; i++)
+        target[first + i * lanes] = source[first + i * lanes];
+#else
+    vec4 sum = vec4(0);
+    uint first = group * lanes * EACH + lane;
+    [[unroll]] for (uint i = 0; i < EACH; i++)
+        sum += source[first + i * lanes];
+    target[group * lanes + lane] = sum;
+#endif
+}
