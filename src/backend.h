@@ -20,6 +20,7 @@ struct heed_backend_ops {
     const char *direct_kernel;
 
     void (*device_destroy)(heed_device *device);
+    enum heed_status (*save_cache)(heed_device *device); /* NULL: nothing is ever kept */
 
     /* Make pipelines for plan->steps (in plan->backend), or free them (plan->backend may be NULL). */
     enum heed_status (*plan_compile)(heed_plan *plan);

@@ -105,7 +105,8 @@ enum heed_status heed_context_create(const struct heed_context_desc *desc, heed_
         .allocator = {default_alloc, default_free, NULL},
     };
     if (desc) {
-        if (desc->struct_size != sizeof *desc || !desc->allocator.alloc != !desc->allocator.free)
+        if (desc->struct_size != sizeof *desc || !desc->allocator.alloc != !desc->allocator.free ||
+            !desc->cache.get != !desc->cache.put)
             return HEED_ERR_ARGUMENT;
         made.log = desc->log;
         made.log_user = desc->log_user;
@@ -113,6 +114,7 @@ enum heed_status heed_context_create(const struct heed_context_desc *desc, heed_
             made.log_level = desc->log_level;
         if (desc->allocator.alloc)
             made.allocator = desc->allocator;
+        made.cache = desc->cache;
     }
     heed_context *result = made.allocator.alloc(made.allocator.user, sizeof *result);
     if (!result)

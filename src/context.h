@@ -16,6 +16,7 @@ struct heed_context {
     void *log_user;
     enum heed_log_level log_level;
     struct heed_allocator allocator;
+    struct heed_cache cache;
 };
 
 /* Zeroed memory, or NULL; count * size is checked. Free with heed_free. */

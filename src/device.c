@@ -164,6 +164,13 @@ void heed_device_destroy(heed_device **device)
     *device = NULL;
 }
 
+enum heed_status heed_device_save_cache(heed_device *device)
+{
+    if (!device)
+        return HEED_ERR_ARGUMENT;
+    return device->ops->save_cache ? device->ops->save_cache(device) : HEED_OK;
+}
+
 void heed_device_get_info(const heed_device *device, struct heed_device_info *info)
 {
     *info = device->info;

@@ -222,6 +222,9 @@ void heed_plan_get_info(const heed_plan *plan, struct heed_plan_info *info)
         .flops = plan->op == HEED_OP_DEFORM ? plan->problem.deform.flops : plan->problem.attention.flops,
         .dispatches = plan->step_count,
         .compile_ns = plan->compile_ns,
+        .pipelines = plan->pipelines,
+        .pipelines_shared = plan->pipelines_shared,
+        .pipelines_cached = plan->pipelines_cached,
         .longest_dispatch_ns = longest_dispatch_ns(plan),
     };
     for (int id = 0; id < HEED_ARG_COUNT; id++) {

@@ -60,6 +60,7 @@ struct heed_plan {
     uint32_t step_count, step_capacity;
     uint64_t scratch_bytes;
     uint64_t compile_ns;
+    uint32_t pipelines, pipelines_shared, pipelines_cached; /* as in heed_plan_info */
     void *backend; /* the backend's own: pipelines */
 };
 

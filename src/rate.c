@@ -39,7 +39,8 @@ struct heed_rate heed_rate(const struct heed_device_info *info)
            (row->driver_id && row->driver_id != info->driver_id) || (row->type >= 0 && row->type != (int)info->type) ||
            row->subgroup_size_min > info->limits.subgroup_size_min)
         row++;
-    return (struct heed_rate){.group = 1e9 * row->group_gflops, .device = 1e9 * row->group_gflops * row->units};
+    uint32_t units = info->compute_units > 0 ? info->compute_units : row->units;
+    return (struct heed_rate){.group = 1e9 * row->group_gflops, .device = 1e9 * row->group_gflops * units};
 }
 
 uint64_t heed_rate_ns(const struct heed_rate *rate, double total, double group)

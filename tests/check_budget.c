@@ -231,6 +231,8 @@ START_TEST(rates)
     double gcn = heed_rate(&amd).group;
     amd.limits.subgroup_size_min = 32;
     ck_assert(gcn < heed_rate(&amd).group);
+    amd.compute_units = 84;
+    ck_assert(heed_rate(&amd).device == 84 * heed_rate(&amd).group);
 }
 END_TEST
 

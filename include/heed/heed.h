@@ -96,12 +96,50 @@ struct heed_allocator {
     void *user;
 };
 
+/* Where compiled pipelines are kept between runs of the app, so that the second start is faster where the driver can
+ * do that (software drivers cannot, or keep them by themselves). Both functions or none. A store by key, of one blob for
+ * each GPU and driver; a file for each is enough:
+ *
+ *     static size_t get(void *user, const char *key, void *data, size_t capacity)
+ *     {
+ *         FILE *file = open_in_my_cache_folder(key, "rb");
+ *         size_t bytes = 0;
+ *         if (file && fseek(file, 0, SEEK_END) == 0)
+ *             bytes = (size_t)ftell(file);
+ *         if (file && data && capacity >= bytes && fseek(file, 0, SEEK_SET) == 0)
+ *             bytes = fread(data, 1, bytes, file);
+ *         if (file)
+ *             fclose(file);
+ *         return bytes;
+ *     }
+ *
+ *     static void put(void *user, const char *key, const void *data, size_t bytes)
+ *     {
+ *         ... write `bytes` to a file of another name, then rename it to `key`
+ *     }
+ *
+ * `key` is of a-z, 0-9 and -, at most 47 of them, and lives until the function returns. heed calls `get` in
+ * heed_device_create (and in heed_vk_import of an app without a VkPipelineCache): once with data NULL for the size, then
+ * with memory for all of it. It calls `put` in heed_device_save_cache and heed_device_destroy, when there is something
+ * new. Always from the thread that called heed; devices of several threads may call at the same time. The functions must
+ * not call heed.
+ *
+ * A blob begins with heed's header: magic, heed's version, vendor, device, driver and its version, pipelineCacheUUID,
+ * length, hash. One that differs in any of them is not used, with a warning, and the driver never sees it. The hash finds
+ * damage, it is no signature: keep the store where only the user can write. */
+struct heed_cache {
+    size_t (*get)(void *user, const char *key, void *data, size_t capacity); /* bytes kept; 0 = nothing */
+    void (*put)(void *user, const char *key, const void *data, size_t bytes); /* replaces what was kept */
+    void *user;
+};
+
 struct heed_context_desc {
     size_t struct_size;             /* sizeof(struct heed_context_desc) */
     heed_log_fn log;                /* NULL: messages up to log_level go nowhere */
     void *log_user;
     enum heed_log_level log_level;  /* what reaches `log`; 0 = HEED_LOG_ERROR when `log` is set */
     struct heed_allocator allocator; /* zero: malloc and free */
+    struct heed_cache cache;         /* zero: nothing is kept */
 };
 
 /* `desc` may be NULL: no log, malloc. HEED_ERR_ARGUMENT, HEED_ERR_HOST_MEMORY. */
@@ -177,6 +215,7 @@ struct heed_device_info {
     uint32_t compute_units;     /* multiprocessors, compute units or cores, where the driver tells; 0 = unknown */
     bool has_subgroups;         /* subgroup arithmetic in full subgroups */
     bool has_timestamps;        /* heed_fence_get_device_ns works */
+    bool has_pipeline_feedback; /* the driver tells which pipelines came out of a cache */
     uint32_t matrix_shape_count; /* 0: no matrix units, or none that heed may use */
     struct heed_matrix_shape matrix_shapes[HEED_MAX_MATRIX_SHAPES];
 };
@@ -200,6 +239,10 @@ HEED_API enum heed_status heed_device_create(heed_context *context, const struct
 /* Waits for what was run, then frees. Plans, buffers and fences of the device must be gone. */
 HEED_API void heed_device_destroy(heed_device **device);
 HEED_API void heed_device_get_info(const heed_device *device, struct heed_device_info *info);
+/* Gives what was compiled to heed_cache.put now; heed_device_destroy does it as well. For apps that run for long, or end
+ * without destroying. HEED_OK also when there is nothing new or no heed_cache. HEED_ERR_HOST_MEMORY,
+ * HEED_ERR_DEVICE_LOST, HEED_ERR_BACKEND. */
+HEED_API enum heed_status heed_device_save_cache(heed_device *device);
 
 /* ------------------------------------------------------------------------------------------------ tensors */
 
@@ -487,7 +530,10 @@ struct heed_plan_info {
     uint64_t bytes;             /* of all arguments once: what must move at least */
     uint32_t dispatches;
     uint32_t args;              /* see heed_plan_get_arg */
-    uint64_t compile_ns;        /* what pipeline compilation took */
+    uint64_t compile_ns;        /* what making the pipelines took. lavapipe compiles them when they run first */
+    uint32_t pipelines;         /* that the dispatches use */
+    uint32_t pipelines_shared;  /* of them, those that an earlier plan of the device had made */
+    uint32_t pipelines_cached;  /* of them, those that the driver took out of a pipeline cache, as far as it tells */
     uint64_t longest_dispatch_ns; /* of one dispatch, as estimated for max_dispatch_ns; above it only where the work
                                      cannot be cut further: a block of rows of one head in the staged path, one query of
                                      one head in deformable attention; a warning says so. 0 on the reference */

@@ -40,7 +40,7 @@ struct heed_vk_bfloat16_features {
 struct heed_vk_requirements {
     uint32_t api_version;                   /* least: VK_API_VERSION_1_1 */
     uint32_t extension_count;               /* device extensions that are there and useful */
-    const char *extensions[8];
+    const char *extensions[16];
     /* Features to enable, chained: features.pNext leads to what follows. Merge with the app's own, or pass
      * &features as VkDeviceCreateInfo::pNext. */
     VkPhysicalDeviceFeatures2 features;
@@ -72,7 +72,8 @@ struct heed_vk_import_desc {
     const VkPhysicalDeviceFeatures2 *features;  /* features that were enabled, with their chain; NULL = none. Features
                                                    that are not declared here are not used */
     VkPipelineCache pipeline_cache;             /* optional: used for every pipeline. Externally synchronised by the
-                                                   app, unless it is used by one thread at a time */
+                                                   app, unless it is used by one thread at a time. Without it heed has
+                                                   one of its own, kept by heed_context_desc.cache */
     struct heed_limits limits;                  /* as in heed_device_desc */
 };
 

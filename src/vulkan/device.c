@@ -141,6 +141,9 @@ enum heed_status heed_vk_device_finish(struct heed_vk_device *device, const stru
     const uint32_t max_bindings = info->limits.max_storage_buffers;
     device->max_storage_range = info->limits.max_storage_range;
     device->base.process = heed_process_id();
+    device->pipelines_mutex_made = heed_mutex_init(&device->pipelines_mutex);
+    if (!device->pipelines_mutex_made)
+        return heed_fail_memory(device->base.context);
     heed_limits_lower(&info->limits, wanted);
     if (info->limits.no_subgroups)
         info->has_subgroups = false;
@@ -158,9 +161,11 @@ void heed_vk_device_destroy(heed_device *base)
     struct heed_vk_device *device = (struct heed_vk_device *)base;
     const struct heed_vk_functions *vk = &device->vk;
     const bool own = device->base.ops->run != NULL;
+    heed_vk_pipelines_destroy(device);
     if (!heed_vk_in_child(device)) {
         if (own && device->queue)
             vk->DeviceWaitIdle(device->device);
+        heed_vk_cache_destroy(device);
         for (uint32_t i = 0; i < HEED_MAX_BINDINGS; i++) {
             if (device->pipeline_layouts[i])
                 vk->DestroyPipelineLayout(device->device, device->pipeline_layouts[i], NULL);
@@ -168,8 +173,6 @@ void heed_vk_device_destroy(heed_device *base)
                 vk->DestroyDescriptorSetLayout(device->device, device->set_layouts[i], NULL);
         }
         heed_vk_memory_destroy(device, &device->staging);
-        if (own && device->pipeline_cache)
-            vk->DestroyPipelineCache(device->device, device->pipeline_cache, NULL);
         if (own && device->device)
             vk->DestroyDevice(device->device, NULL);
         if (own && device->instance)
@@ -178,6 +181,8 @@ void heed_vk_device_destroy(heed_device *base)
     }
     if (device->mutex_made)
         heed_mutex_destroy(&device->mutex);
+    if (device->pipelines_mutex_made)
+        heed_mutex_destroy(&device->pipelines_mutex);
     heed_free(device->base.context, device);
 }
 
@@ -359,6 +364,7 @@ enum heed_status heed_vulkan_list(heed_context *context, struct heed_device_info
 static const struct heed_backend_ops own_ops = {
     .backend = HEED_BACKEND_VULKAN,
     .device_destroy = heed_vk_device_destroy,
+    .save_cache = heed_vk_cache_save,
     .plan_compile = heed_vk_plan_compile,
     .plan_release = heed_vk_plan_release,
     .buffer_create = heed_vk_buffer_create,
@@ -397,12 +403,7 @@ static enum heed_status create_device(struct heed_vk_device *device)
     vk->GetDeviceQueue(handle, physical->queue_family, 0, &device->queue);
     vk->GetPhysicalDeviceMemoryProperties(physical->handle, &device->memory);
 
-    const VkPipelineCacheCreateInfo cache_info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-    VkPipelineCache cache;
-    status = heed_vk_check(device, vk->CreatePipelineCache(handle, &cache_info, NULL, &cache), "vkCreatePipelineCache");
-    if (!status)
-        device->pipeline_cache = cache;
-    return status;
+    return HEED_OK;
 }
 
 enum heed_status heed_vk_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
@@ -443,6 +444,8 @@ enum heed_status heed_vk_create(heed_context *context, const struct heed_device_
     static const struct heed_limits no_limits;
     if (!status)
         status = heed_vk_device_finish(device, desc ? &desc->limits : &no_limits);
+    if (!status)
+        status = heed_vk_cache_create(device);
     if (status) {
         heed_vk_device_destroy(&device->base);
         return status;

@@ -38,13 +38,16 @@
     X(CreateComputePipelines) \
     X(CreateDescriptorPool) \
     X(CreateDescriptorSetLayout) \
+    X(CreatePipelineCache) \
     X(CreatePipelineLayout) \
     X(CreateShaderModule) \
     X(DestroyDescriptorPool) \
     X(DestroyDescriptorSetLayout) \
     X(DestroyPipeline) \
+    X(DestroyPipelineCache) \
     X(DestroyPipelineLayout) \
     X(DestroyShaderModule) \
+    X(GetPipelineCacheData) \
     X(UpdateDescriptorSets)
 
 /* Own mode: memory, queue, time. */
@@ -60,13 +63,11 @@
     X(CreateBuffer) \
     X(CreateCommandPool) \
     X(CreateFence) \
-    X(CreatePipelineCache) \
     X(CreateQueryPool) \
     X(DestroyBuffer) \
     X(DestroyCommandPool) \
     X(DestroyDevice) \
     X(DestroyFence) \
-    X(DestroyPipelineCache) \
     X(DestroyQueryPool) \
     X(DeviceWaitIdle) \
     X(EndCommandBuffer) \

@@ -106,6 +106,7 @@ static void keep_matrix_shapes(struct heed_device_info *info, bool f16, bool bf1
 static const struct heed_backend_ops imported_ops = {
     .backend = HEED_BACKEND_VULKAN,
     .device_destroy = heed_vk_device_destroy,
+    .save_cache = heed_vk_cache_save,
     .plan_compile = heed_vk_plan_compile,
     .plan_release = heed_vk_plan_release,
 };
@@ -134,7 +135,13 @@ static enum heed_status import(struct heed_vk_device *device, const struct heed_
     device->base.info.has_subgroups = physical->subgroups_useful && declared.subgroups;
     keep_matrix_shapes(&device->base.info, declared.matrix, declared.matrix_bf16);
     device->base.info.has_timestamps = false; /* heed runs nothing here that it could time */
-    return heed_vk_device_finish(device, &desc->limits);
+    device->base.info.has_pipeline_feedback =
+        physical->api_version >= VK_API_VERSION_1_3 ||
+        declares_extension(desc, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
+    status = heed_vk_device_finish(device, &desc->limits);
+    if (!status && !device->pipeline_cache)
+        status = heed_vk_cache_create(device);
+    return status;
 }
 
 enum heed_status heed_vk_import(heed_context *context, const struct heed_vk_import_desc *desc, heed_device **result)

@@ -282,6 +282,8 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
     physical->portability_subset = heed_vk_has_extension(extensions, count, "VK_KHR_portability_subset");
     physical->subgroup_size_control_extension =
         heed_vk_has_extension(extensions, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    physical->pipeline_feedback_extension =
+        heed_vk_has_extension(extensions, count, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
     const bool driver_properties = physical->api_version >= VK_API_VERSION_1_2 ||
                                    heed_vk_has_extension(extensions, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
     info->compute_units = count_cores(vk, handle, find_cores(extensions, count));
@@ -338,6 +340,12 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
     info->has_timestamps = physical->timestamp_bits > 0;
     memcpy(info->uuid, id.deviceUUID, sizeof info->uuid);
     describe_driver(&properties.properties, &driver, info);
+    physical->identity = (struct heed_cache_identity){.vendor_id = basic.vendorID,
+                                                      .device_id = basic.deviceID,
+                                                      .driver_id = info->driver_id,
+                                                      .driver_version = info->driver_version};
+    memcpy(physical->identity.uuid, basic.pipelineCacheUUID, sizeof physical->identity.uuid);
+    info->has_pipeline_feedback = physical->api_version >= VK_API_VERSION_1_3 || physical->pipeline_feedback_extension;
     const bool one_size = info->limits.subgroup_size_min == info->limits.subgroup_size_max ||
                           (size_control.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
     return describe_matrix(context, vk, physical,
@@ -365,6 +373,8 @@ void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_req
     add_extension(r, physical->portability_subset, "VK_KHR_portability_subset");
     add_extension(r, physical->subgroups_useful && physical->api_version < VK_API_VERSION_1_3,
                   VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    add_extension(r, physical->pipeline_feedback_extension && physical->api_version < VK_API_VERSION_1_3,
+                  VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
     add_extension(r, physical->matrix_useful, HEED_VK_COOPERATIVE_MATRIX);
     add_extension(r, physical->matrix_useful && before_1_2, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
     add_extension(r, physical->matrix_useful && before_1_2, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "functions.h"
+#include "../cache.h"
 #include "../mutex.h"
 #include "../plan.h"
 
@@ -32,6 +33,8 @@ struct heed_vk_physical {
     uint32_t queue_family, timestamp_bits;
     double timestamp_period_ns;
     uint64_t atom, max_allocation;
+    struct heed_cache_identity identity;
+    bool pipeline_feedback_extension;
     struct heed_device_info info; /* has_subgroups, has_timestamps, matrix_shapes: if all that is useful is enabled */
 };
 
@@ -68,7 +71,12 @@ struct heed_vk_device {
     VkInstance instance;
     VkDevice device;
     VkPipelineCache pipeline_cache;
-    uint64_t max_storage_range; /* the device's own: info.limits may be lower */
+    bool owns_cache;            /* else it is the app's */
+    uint64_t kept_hash;         /* of what the app keeps of it; 0: nothing */
+    heed_mutex pipelines_mutex; /* pipelines, kept_hash */
+    bool pipelines_mutex_made;
+    struct heed_vk_pipeline *pipelines; /* the last released first */
+    uint64_t max_storage_range;         /* the device's own: info.limits may be lower */
     /* For 1, 2, ... storage buffers. */
     VkDescriptorSetLayout set_layouts[HEED_MAX_BINDINGS];
     VkPipelineLayout pipeline_layouts[HEED_MAX_BINDINGS];
@@ -103,6 +111,14 @@ enum heed_status heed_vk_usable(struct heed_vk_device *device);
  * file descriptors are the parent's too. */
 bool heed_vk_in_child(const struct heed_vk_device *device);
 
+/* ---- cache.c */
+
+/* Makes device->pipeline_cache, out of what the app keeps if that is good. */
+enum heed_status heed_vk_cache_create(struct heed_vk_device *device);
+enum heed_status heed_vk_cache_save(heed_device *device);
+/* Saves first. Nothing for an app's cache. */
+void heed_vk_cache_destroy(struct heed_vk_device *device);
+
 /* ---- memory.c */
 
 enum heed_vk_memory_use {
@@ -120,13 +136,19 @@ enum heed_status heed_vk_buffer_read(heed_buffer *buffer, uint64_t offset, void 
 
 /* ---- pipeline.c: plan->backend */
 
+/* Of the device: plans whose steps have the same kernel and constants share it. Lengths and strides are no constants,
+ * and so a new plan for other lengths usually compiles nothing. */
 struct heed_vk_pipeline {
-    const struct heed_step *step; /* the first that uses it */
+    struct heed_vk_pipeline *next;
+    struct heed_step step; /* one that uses it */
     VkPipeline handle;
+    uint32_t plans; /* that use it */
 };
+/* Kept for plans to come when no plan uses them: as many variants as a model with a few layer types has. */
+enum { HEED_VK_IDLE_PIPELINES = 32 };
 
 struct heed_vk_plan {
-    struct heed_vk_pipeline *pipelines;
+    struct heed_vk_pipeline **pipelines;
     uint32_t pipeline_count;
     uint32_t *step_pipeline;       /* index into pipelines, for each step */
     struct heed_vk_memory scratch; /* own mode, made by the first run; the device's mutex guards it */
@@ -135,6 +157,8 @@ struct heed_vk_plan {
 /* The SPIR-V of a kernel; NULL when the build left it out. */
 const uint32_t *heed_vk_kernel_code(enum heed_kernel kernel, size_t *bytes);
 enum heed_status heed_vk_plan_compile(heed_plan *plan);
+/* Of a device without plans. */
+void heed_vk_pipelines_destroy(struct heed_vk_device *device);
 void heed_vk_plan_release(heed_plan *plan);
 
 /* ---- bind.c */

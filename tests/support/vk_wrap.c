@@ -89,11 +89,58 @@ COUNTED(WaitForFences, waits,
     X(DescriptorPool) \
     X(DescriptorSetLayout) \
     X(Fence) \
-    X(PipelineCache) \
     X(PipelineLayout) \
     X(QueryPool) \
     X(ShaderModule)
 OBJECTS(OBJECT)
+
+static VKAPI_ATTR VkResult VKAPI_CALL wrap_CreatePipelineCache(VkDevice device, const VkPipelineCacheCreateInfo *info,
+                                                               const VkAllocationCallbacks *allocator,
+                                                               VkPipelineCache *out)
+{
+    vk_wrap.cache_given = info->initialDataSize;
+    VkPipelineCacheCreateInfo plain = *info;
+    if (vk_wrap.cache_bytes > 0)
+        plain.initialDataSize = 0;
+    if (vk_wrap.cache_refuses_data && info->initialDataSize > 0) {
+        RUBBISH(out);
+        return VK_ERROR_UNKNOWN;
+    }
+    CREATED("vkCreatePipelineCache", out, real.CreatePipelineCache(device, &plain, allocator, out))
+}
+
+static VKAPI_ATTR void VKAPI_CALL wrap_DestroyPipelineCache(VkDevice device, VkPipelineCache handle,
+                                                            const VkAllocationCallbacks *allocator)
+{
+    if (handle)
+        atomic_fetch_sub(&vk_wrap.live, 1);
+    real.DestroyPipelineCache(device, handle, allocator);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL wrap_GetPipelineCacheData(VkDevice device, VkPipelineCache cache, size_t *bytes,
+                                                                void *data)
+{
+    if (fails("vkGetPipelineCacheData"))
+        return vk_wrap.fail_with;
+    if (vk_wrap.cache_bytes == 0)
+        return real.GetPipelineCacheData(device, cache, bytes, data);
+    uint8_t header[HEED_CACHE_DRIVER_HEADER];
+    size_t length = sizeof header;
+    const VkResult result = real.GetPipelineCacheData(device, cache, &length, header);
+    const size_t room = *bytes, whole = sizeof header + vk_wrap.cache_bytes;
+    if (length != sizeof header || (result != VK_SUCCESS && result != VK_INCOMPLETE))
+        abort();
+    *bytes = whole;
+    if (!data) {
+        vk_wrap.cache_bytes += vk_wrap.cache_grows;
+        vk_wrap.cache_grows = false;
+        return VK_SUCCESS;
+    }
+    *bytes = room < whole ? room : whole;
+    memset(data, vk_wrap.cache_fill, *bytes);
+    memcpy(data, header, sizeof header);
+    return room < whole ? VK_INCOMPLETE : VK_SUCCESS;
+}
 
 static VKAPI_ATTR VkResult VKAPI_CALL wrap_CreateInstance(const VkInstanceCreateInfo *info,
                                                           const VkAllocationCallbacks *allocator, VkInstance *out)
@@ -129,6 +176,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL wrap_CreateComputePipelines(VkDevice devic
         memset(out, 0, count * sizeof *out);
         return vk_wrap.null_pipelines ? VK_SUCCESS : vk_wrap.fail_with;
     }
+    vk_wrap.cache_used = cache;
     const VkResult result = real.CreateComputePipelines(device, cache, count, infos, allocator, out);
     if (result == VK_SUCCESS) {
         atomic_fetch_add(&vk_wrap.live, (int)count);
@@ -357,6 +405,8 @@ PFN_vkVoidFunction VKAPI_CALL vk_wrap_get_instance_proc_addr(VkInstance instance
     }
 #define GIVE_OBJECT(kind) GIVE(Create##kind) GIVE(Destroy##kind)
     OBJECTS(GIVE_OBJECT)
+    GIVE_OBJECT(PipelineCache)
+    GIVE(GetPipelineCacheData)
     GIVE_OBJECT(Instance)
     GIVE_OBJECT(Device)
     GIVE(EnumerateInstanceVersion)

@@ -20,6 +20,10 @@ struct vk_wrap {
     uint32_t fail_at; /* the call that can fail, counted from 1, that does; 0 = none */
     VkResult fail_with;
     bool null_pipelines; /* vkCreateComputePipelines succeeds and gives none */
+    uint32_t cache_bytes;     /* what pipeline caches seem to hold behind their header; 0: the driver's own */
+    uint8_t cache_fill;       /* the bytes of it */
+    bool cache_grows;         /* it has one more between the question for its size and the next one */
+    bool cache_refuses_data;  /* no pipeline cache can be made out of data */
 
     /* What happened. */
     atomic_uint calls;          /* that can fail */
@@ -28,6 +32,8 @@ struct vk_wrap {
     atomic_uint created;        /* objects of any kind, sets and command buffers too */
     atomic_uint device_memory, submits, waits;
     atomic_uint dispatches, barriers, binds; /* recorded */
+    size_t cache_given;         /* initial data of the last pipeline cache */
+    VkPipelineCache cache_used; /* by the last pipeline */
     uint32_t bad_ranges;        /* flushes and invalidates that break Vulkan's rule of atoms */
     const char *asked[VK_WRAP_NAMES]; /* functions that heed asked for */
     uint32_t asked_count;
