@@ -68,7 +68,7 @@ static struct lowering lowering_init(heed_plan *plan, const struct tile *tile)
         .flags = flags_of(d),
         .key_chunk = d->len_kv > 0 ? d->len_kv : 1,
         .step_keys = d->len_kv,
-        .row_quantum = tile ? tile->rows : STAGE_BR,
+        .row_quantum = tile ? tile->rows : 1,
     };
     l.q = view_tensor(HEED_ARG_Q, &d->q, d->dim_qk, false, d->total_q);
     l.k = view_tensor(HEED_ARG_K, &d->k, d->dim_qk, true, d->total_kv);
@@ -136,16 +136,18 @@ enum heed_status heed_lower_fused(const struct heed_candidate *self, heed_plan *
         return status;
     l.fits = heed_lower_staged_fits;
     l.emit = heed_lower_emit_weights;
-    l.row_quantum = STAGE_BR;
+    l.lanes = heed_lower_prefers_lanes(plan);
+    l.row_quantum = heed_lower_stage_rows(&l);
     l.key_chunk = l.step_keys = l.d->len_kv;
     l.pair_flops = heed_lower_pair_flops((uint64_t)l.d->dim_qk + l.d->dim_v);
     return lower_parts(&l);
 }
 
-enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan *plan)
+static enum heed_status lower_staged(heed_plan *plan, bool lanes)
 {
-    (void)self;
     struct lowering l = lowering_init(plan, NULL);
+    l.lanes = lanes;
+    l.row_quantum = heed_lower_stage_rows(&l);
     if (nothing_to_do(l.d, plan->op))
         return HEED_OK;
     enum heed_status status = heed_lower_side_table(&l);
@@ -159,4 +161,16 @@ enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan 
     l.fits = heed_lower_staged_fits;
     l.emit = heed_lower_emit_staged;
     return lower_parts(&l);
+}
+
+enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan *plan)
+{
+    (void)self;
+    return lower_staged(plan, false);
+}
+
+enum heed_status heed_lower_staged_lanes(const struct heed_candidate *self, heed_plan *plan)
+{
+    (void)self;
+    return lower_staged(plan, true);
 }

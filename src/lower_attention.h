@@ -17,11 +17,12 @@ struct tile {
     uint32_t slice; /* features of the output that a group can make */
 };
 
-/* The three stages have one shape. */
-enum {
-    STAGE_GROUP = 64, /* invocations */
-    STAGE_BR = 4,     /* rows of a lane in scores and aggregate: ROWS there */
-    STAGE_BC = 32,    /* keys that aggregate holds in shared memory */
+/* Constants of one of the three stages. */
+struct stage {
+    enum heed_kernel kernel;
+    uint32_t group, br, bc;
+    uint32_t rows, columns; /* of what the stage writes, by a group: keys of the matrix, or features */
+    uint32_t shared_bytes;
 };
 
 /* A part of the problem that one step can do. */
@@ -59,6 +60,7 @@ struct lowering {
     bool partial;
     uint64_t partial_o, partial_sums; /* scratch */
     bool matrix_scratch;              /* staged, with the matrix in scratch at `matrix.offset` */
+    bool lanes;                       /* staged, by the kernels for software drivers */
     struct heed_rate rate;
     double pair_flops; /* of a row with a key, in one step */
     enum heed_status (*emit)(struct lowering *l, const struct part *part);
@@ -80,6 +82,7 @@ static inline uint32_t min_u32(uint64_t a, uint64_t b)
 
 enum heed_status heed_lower_fused(const struct heed_candidate *self, heed_plan *plan);
 enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan *plan);
+enum heed_status heed_lower_staged_lanes(const struct heed_candidate *self, heed_plan *plan);
 
 /* ---- parts: lower_attention_parts.c */
 
@@ -128,6 +131,14 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
 
 /* ---- the staged path, and the stages as ops: lower_attention_staged.c */
 
+enum { LANES_DIM = 256 }; /* features that the kernels for software drivers take at most */
+
+/* What is chosen for a stage of this problem on this device. */
+struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, bool lanes);
+/* Rows at which the stages of the op can be cut. */
+uint32_t heed_lower_stage_rows(const struct lowering *l);
+/* Whether those for software drivers are preferred, and can: select_attention.c. */
+bool heed_lower_prefers_lanes(const heed_plan *plan);
 bool heed_lower_staged_fits(const struct lowering *l, const struct part *part, enum axis *axis);
 enum heed_status heed_lower_emit_staged(struct lowering *l, const struct part *part);
 /* The weights beside a fused output: the first two stages, into the caller's tensor. */

@@ -2,23 +2,84 @@
  * The staged path: scores, softmax and aggregate of a part, with the matrix between them. */
 #include "lower_attention.h"
 
+static uint32_t floor_power(uint32_t n)
+{
+    uint32_t power = 1;
+    while (power <= n / 2)
+        power *= 2;
+    return power;
+}
+
+/* Registers of a lane: 8 keys of 64 features. More keys are more products for a load of a query, until the compiler's
+ * time counts: lavapipe 26.1, 1024 x 1024 keys of 64 features, GFLOP per CPU second and first run: 1 key 10 (0.13 s),
+ * 2 keys 17, 4 keys 31, 8 keys 40 (0.23 s). */
+enum { LANES_FEATURES = 512, LANES_COLUMNS = 8, LANES_GROUP = 64, LANES_SHARED = 16384 };
+
+static struct stage lanes_scores(const struct heed_attention_desc *d, const struct heed_limits *limits)
+{
+    uint32_t vectors = ceil_div(d->dim_qk, 4),
+             keys = floor_power(min_u32(LANES_FEATURES / (4 * vectors), LANES_COLUMNS));
+    uint32_t group = limits->subgroup_size_max > 8 ? limits->subgroup_size_max : 8;
+    while (group < LANES_GROUP && group * keys < d->len_kv)
+        group *= 2;
+    uint32_t rows = floor_power(LANES_SHARED / (16 * vectors));
+    return (struct stage){HEED_KERNEL_ATTN_SCORES_LANES, group, rows, keys, rows, group * keys, 16 * rows * vectors};
+}
+
+struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, bool lanes)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const struct heed_limits *limits = &plan->device->info.limits;
+    enum { GROUP = 64, ROWS = 4, KEYS = 32 };
+    switch (stage) {
+    case HEED_OP_SCORES:
+        if (lanes)
+            return lanes_scores(d, limits);
+        return (struct stage){HEED_KERNEL_ATTN_SCORES, GROUP, ROWS, 1, ROWS, GROUP, 0};
+    case HEED_OP_SOFTMAX:
+        return (struct stage){HEED_KERNEL_ATTN_SOFTMAX, GROUP, 1, 1, 1, UINT32_MAX, 8 * GROUP};
+    default:
+        return (struct stage){HEED_KERNEL_ATTN_AGGREGATE, GROUP, ROWS, KEYS, ROWS, 4 * GROUP, 4 * ROWS * KEYS};
+    }
+}
+
+static bool has_stage(const heed_plan *plan, enum heed_op stage)
+{
+    return plan->op == HEED_OP_ATTENTION || plan->op == stage;
+}
+
+uint32_t heed_lower_stage_rows(const struct lowering *l)
+{
+    uint32_t rows = 1;
+    for (enum heed_op stage = HEED_OP_SCORES; stage <= HEED_OP_AGGREGATE; stage++)
+        if (has_stage(l->plan, stage)) {
+            struct stage s = heed_lower_stage(l->plan, stage, l->lanes);
+            rows = s.rows > rows ? s.rows : rows; /* powers of two */
+        }
+    return rows;
+}
+
+static uint64_t group_count(const struct lowering *l, const struct part *part, enum heed_op stage)
+{
+    struct stage s = heed_lower_stage(l->plan, stage, l->lanes);
+    uint32_t columns = stage == HEED_OP_AGGREGATE ? l->d->dim_v : stage == HEED_OP_SCORES ? l->d->len_kv : 1;
+    return (uint64_t)ceil_div(part->rows, s.rows) * ceil_div(columns, s.columns);
+}
+
 bool heed_lower_staged_fits(const struct lowering *l, const struct part *part, enum axis *axis)
 {
     const struct heed_attention_desc *d = l->d;
-    bool scores = l->plan->op == HEED_OP_ATTENTION || l->plan->op == HEED_OP_SCORES;
-    bool aggregate = l->plan->op == HEED_OP_ATTENTION || l->plan->op == HEED_OP_AGGREGATE;
-    if ((scores && !(heed_lower_tensor_fits(l, &l->q, part, axis) && heed_lower_tensor_fits(l, &l->k, part, axis))) ||
-        (aggregate &&
+    if ((has_stage(l->plan, HEED_OP_SCORES) &&
+         !(heed_lower_tensor_fits(l, &l->q, part, axis) && heed_lower_tensor_fits(l, &l->k, part, axis))) ||
+        (has_stage(l->plan, HEED_OP_AGGREGATE) &&
          !(heed_lower_tensor_fits(l, &l->v, part, axis) && heed_lower_tensor_fits(l, &l->o, part, axis))) ||
         !heed_lower_tensor_fits(l, &l->mask, part, axis) || !heed_lower_tensor_fits(l, &l->matrix, part, axis))
         return false;
     uint64_t most = l->limits->max_group_count;
-    uint64_t row_blocks = ceil_div(part->rows, STAGE_BR), key_blocks = ceil_div(d->len_kv, STAGE_GROUP);
-    uint64_t feature_blocks = ceil_div(d->dim_v, 4 * STAGE_GROUP);
-    *axis = part->rows > most || row_blocks * key_blocks > most || row_blocks * feature_blocks > most ? AXIS_ROW
-            : part->heads > most                                                                      ? AXIS_HEAD
-            : part->batches > most                                                                    ? AXIS_BATCH
-                                                                                                      : AXIS_NONE;
+    *axis = part->heads > most ? AXIS_HEAD : part->batches > most ? AXIS_BATCH : AXIS_NONE;
+    for (enum heed_op stage = HEED_OP_SCORES; stage <= HEED_OP_AGGREGATE; stage++)
+        if (has_stage(l->plan, stage) && group_count(l, part, stage) > most)
+            *axis = AXIS_ROW;
     if (*axis != AXIS_NONE)
         return false;
     return heed_lower_time_fits(l, part, axis);
@@ -26,12 +87,8 @@ bool heed_lower_staged_fits(const struct lowering *l, const struct part *part, e
 
 static enum heed_status emit_stage(struct lowering *l, const struct part *part, enum heed_op stage, bool row_results)
 {
-    static const enum heed_kernel kernels[] = {
-        [HEED_OP_SCORES] = HEED_KERNEL_ATTN_SCORES,
-        [HEED_OP_SOFTMAX] = HEED_KERNEL_ATTN_SOFTMAX,
-        [HEED_OP_AGGREGATE] = HEED_KERNEL_ATTN_AGGREGATE,
-    };
     const struct heed_attention_desc *d = l->d;
+    const struct stage s = heed_lower_stage(l->plan, stage, l->lanes);
     struct tensor matrix = l->matrix, input = l->matrix;
     if (l->plan->op == HEED_OP_SOFTMAX)
         input.arg = HEED_ARG_SCORES;
@@ -44,10 +101,10 @@ static enum heed_status emit_stage(struct lowering *l, const struct part *part, 
                         *out = stage == HEED_OP_AGGREGATE ? &l->o : &matrix;
     /* Parts of a matrix in scratch follow one another in the same room. */
     bool barrier = l->plan->op == HEED_OP_ATTENTION || l->plan->step_count > 0;
-    struct heed_step *step = heed_lower_add_step(l, kernels[stage], STAGE_GROUP, barrier);
+    struct heed_step *step = heed_lower_add_step(l, s.kernel, s.group, barrier);
     if (!step)
         return heed_fail_memory(l->plan->device->context);
-    heed_lower_describe(l, step, part, 0, d->len_kv, in, out, STAGE_BR, STAGE_BC);
+    heed_lower_describe(l, step, part, 0, d->len_kv, in, out, s.br, s.bc);
     struct part place = *part;
     if (l->matrix_scratch && d->total_q == 0)
         place.batch0 = place.head0 = place.row0 = 0;
@@ -69,9 +126,7 @@ static enum heed_status emit_stage(struct lowering *l, const struct part *part, 
         l->plan->step_count--;
         return HEED_OK;
     }
-    step->groups[0] = stage == HEED_OP_SOFTMAX  ? part->rows
-                      : stage == HEED_OP_SCORES ? ceil_div(part->rows, STAGE_BR) * ceil_div(d->len_kv, STAGE_GROUP)
-                                                : ceil_div(part->rows, STAGE_BR) * ceil_div(d->dim_v, 4 * STAGE_GROUP);
+    step->groups[0] = (uint32_t)group_count(l, part, stage);
     step->groups[1] = part->heads;
     step->groups[2] = part->batches;
     return HEED_OK;

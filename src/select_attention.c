@@ -117,22 +117,64 @@ static bool prefers_subgroup(const struct heed_candidate *self, const heed_plan 
 
 /* ---- staged: scores, softmax and aggregate with the matrix between them */
 
-static bool accepts_staged(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+static bool stages_fit(const heed_plan *plan, bool lanes, char *why, size_t why_size)
 {
-    (void)self;
-    const struct heed_limits *limits = &plan->device->info.limits;
-    uint32_t shared = 4 * STAGE_BR * STAGE_BC > 8 * STAGE_GROUP ? 4 * STAGE_BR * STAGE_BC : 8 * STAGE_GROUP;
-    if (plan->op == HEED_OP_ATTENTION && plan->problem.attention.desc.path == HEED_PATH_FUSED)
-        snprintf(why, why_size, "the path asked for is fused");
-    else
-        return within_limits(limits, STAGE_GROUP, shared, why, why_size);
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    for (enum heed_op stage = HEED_OP_SCORES; stage <= HEED_OP_AGGREGATE; stage++) {
+        if (plan->op != HEED_OP_ATTENTION && plan->op != stage)
+            continue;
+        if (lanes && stage == HEED_OP_SCORES && d->dim_qk > LANES_DIM) {
+            snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, LANES_DIM);
+            return false;
+        }
+        struct stage s = heed_lower_stage(plan, stage, lanes);
+        if (!within_limits(&plan->device->info.limits, s.group, s.shared_bytes, why, why_size))
+            return false;
+    }
+    return true;
+}
+
+static bool accepts_path(const heed_plan *plan, bool lanes, char *why, size_t why_size)
+{
+    if (plan->op != HEED_OP_ATTENTION || plan->problem.attention.desc.path != HEED_PATH_FUSED)
+        return stages_fit(plan, lanes, why, why_size);
+    snprintf(why, why_size, "the path asked for is fused");
     return false;
 }
 
-#define STAGED(name)                                                                                                   \
+static bool accepts_staged(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    (void)self;
+    return accepts_path(plan, false, why, why_size);
+}
+
+static bool accepts_staged_lanes(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    (void)self;
+    return accepts_path(plan, true, why, why_size);
+}
+
+static bool prefers_staged_lanes(const struct heed_candidate *self, const heed_plan *plan)
+{
+    (void)self;
+    return plan->device->info.type == HEED_DEVICE_CPU;
+}
+
+bool heed_lower_prefers_lanes(const heed_plan *plan)
+{
+    char why[256];
+    return prefers_staged_lanes(NULL, plan) && stages_fit(plan, true, why, sizeof why);
+}
+
+#define STAGED_PLAIN(name)                                                                                             \
     {                                                                                                                  \
-        name, accepts_staged, heed_lower_staged, NULL, NULL                                                            \
+        name "__plain", accepts_staged, heed_lower_staged, NULL, NULL                                                  \
     }
+#define STAGED_LANES(name)                                                                                             \
+    {                                                                                                                  \
+        name "__lanes", accepts_staged_lanes, heed_lower_staged_lanes, NULL, prefers_staged_lanes                      \
+    }
+#define STAGED(name) STAGED_LANES(name), STAGED_PLAIN(name)
 
 /* ---- the list */
 
@@ -147,11 +189,11 @@ static const struct heed_candidate attention[] = {
     TILE("attn_fused__plain_8x32", 128, 8, 32),
     TILE("attn_fused__plain_4x64", 128, 4, 64),
     TILE("attn_fused__plain_1x256", 64, 1, 256),
-    STAGED("attn_staged__plain"),
+    STAGED("attn_staged"),
 };
-static const struct heed_candidate scores[] = {STAGED("attn_scores__plain")};
-static const struct heed_candidate softmax[] = {STAGED("attn_softmax__plain")};
-static const struct heed_candidate aggregate[] = {STAGED("attn_aggregate__plain")};
+static const struct heed_candidate scores[] = {STAGED("attn_scores")};
+static const struct heed_candidate softmax[] = {STAGED_PLAIN("attn_softmax")};
+static const struct heed_candidate aggregate[] = {STAGED_PLAIN("attn_aggregate")};
 
 #define LIST(rows) (*count = sizeof(rows) / sizeof *(rows), (rows))
 
