@@ -34,6 +34,7 @@ build   libvulkan-volk-dev        header:volk.h
 build   check                     module:check
 build   libpng-dev                module:libpng
 build   libjpeg-dev               module:libjpeg
+build   libjansson-dev            module:jansson
 device  libvulkan1                library:libvulkan.so.1
 device  mesa-vulkan-drivers       driver:*
 tests   g++                       command:c++

@@ -12,10 +12,10 @@
 #include "plan.h"
 
 struct values {
-    const char *shapes, *only, *dtypes, *json;
+    const char *shapes, *only, *dtypes, *json, *picture, *compare[2];
     int kernels; /* -1: not given */
     bool list, quick, csv;
-    float budget;
+    float budget, threshold;
     uint32_t rounds, memory;
     struct device_options device;
 };
@@ -44,6 +44,12 @@ static const struct option options[] = {
     {OPTION_FLAG, "csv", NULL, "print comma-separated values instead of the table, times in ns", AT(csv)},
     {OPTION_TEXT, "json", "FILE", "write everything that is known to a file; - prints it instead of the table",
      AT(json)},
+    {OPTION_TEXT, "picture", "FILE.svg", "draw the roofline: rates against operations per byte", AT(picture)},
+    {OPTION_HEADING, "instead of timing", NULL, NULL, 0},
+    {OPTION_PAIR, "compare", "A.json B.json", "what became slower from A to B, first; status 1 if anything did",
+     AT(compare)},
+    {OPTION_NUMBER, "threshold", "X", "slower is more than X times the time, and beyond the spread; default 1.1",
+     AT(threshold)},
     DEVICE_OPTIONS(struct values, device),
 };
 
@@ -248,6 +254,7 @@ static bool run(const struct values *values, struct bench_result *result, const 
     bool json_to_stdout = values->json && strcmp(values->json, "-") == 0, table = !values->csv && !json_to_stdout;
     output_guard(&files);
     bool done = (!values->json || json_to_stdout || output_open(&files, values->json, fault)) &&
+                (!values->picture || output_open(&files, values->picture, fault)) &&
                 session_open(&session, cli_bench.name, &values->device, fault);
     result->session = &session;
     if (done) {
@@ -273,6 +280,8 @@ static bool run(const struct values *values, struct bench_result *result, const 
         bench_print_csv(result, stdout);
     if (done && values->json)
         bench_write_json(result, json_to_stdout ? stdout : files.files[0].stream);
+    if (done && values->picture)
+        done = bench_write_picture(result, files.files[files.count - 1].stream, fault);
     done = done && output_commit(&files, fault);
     for (uint32_t i = 0; i < result->row_count; i++)
         bench_row_end(&result->rows[i]);
@@ -285,7 +294,7 @@ static bool run(const struct values *values, struct bench_result *result, const 
 
 bool cli_run_bench(int argc, char *const *argv, struct fault *fault)
 {
-    struct values values = {.budget = NAN, .kernels = -1};
+    struct values values = {.budget = NAN, .threshold = NAN, .kernels = -1};
     struct bench_shapes shapes = {NULL, 0};
     enum heed_dtype dtypes[3];
     uint32_t dtype_count = 0;
@@ -296,6 +305,14 @@ bool cli_run_bench(int argc, char *const *argv, struct fault *fault)
         options_print_help(&cli_bench);
         return true;
     }
+    if (!isnan(values.threshold) && !values.compare[0])
+        return fault_usage(fault, "--threshold needs --compare");
+    if (values.threshold < 1.0f)
+        return fault_usage(fault, "--threshold %g is below 1", (double)values.threshold);
+    if (values.compare[0] && argc > (isnan(values.threshold) ? 3 : 5))
+        return fault_usage(fault, "--compare reads two files and times nothing: only --threshold goes with it");
+    if (values.compare[0])
+        return bench_compare(values.compare, isnan(values.threshold) ? 1.1 : (double)values.threshold, fault);
     if (values.kernels >= 0 && values.device.kernel)
         return fault_usage(fault, "--kernel and --kernels both say which kernels");
     if (values.budget <= 0.0f || values.budget > 3600.0f)

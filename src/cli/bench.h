@@ -64,7 +64,7 @@ struct bench_row {
     struct heed_arg args[HEED_ARG_COUNT];
     heed_buffer *buffers[HEED_ARG_COUNT];
     uint32_t arg_count, run_count;
-    bool slow; /* a run takes longer than the budget: one is enough */
+    bool slow; /* a run takes longer than three budgets: one has to do */
     double *device_ns, *wall_ns;
 };
 
@@ -75,7 +75,7 @@ const struct bench_stat *bench_row_time(const struct bench_row *row);
 bool bench_row_plan(struct session *session, struct bench_row *row);
 /* Buffers, data, the first run. */
 bool bench_row_begin(struct session *session, struct bench_row *row, double budget_ns);
-/* Runs for that long, at least once, after one run that does not count. */
+/* Runs for that long, at least once; a run that does not count comes before where there is time for it. */
 bool bench_row_measure(struct session *session, struct bench_row *row, double ns);
 /* The statistics; frees plan, buffers and samples. */
 void bench_row_end(struct bench_row *row);
@@ -121,6 +121,8 @@ struct bench_result {
 };
 
 /* bench_print.c */
+/* Four significant digits and the unit: "12.35 ms". */
+void bench_time_text(double ns, char text[16]);
 void bench_print_head(const struct bench_result *result);
 void bench_print_titles(const struct bench_result *result);
 void bench_print_row(const struct bench_result *result, const struct bench_row *row);
@@ -128,5 +130,9 @@ void bench_print_tail(const struct bench_result *result);
 void bench_print_csv(const struct bench_result *result, FILE *stream);
 /* bench_json.c */
 void bench_write_json(const struct bench_result *result, FILE *stream);
+/* bench_picture.c: an SVG. */
+bool bench_write_picture(const struct bench_result *result, FILE *stream, struct fault *fault);
+/* bench_compare.c: prints what two files of bench_write_json differ in. False also when something is slower. */
+bool bench_compare(const char *const path[2], double threshold, struct fault *fault);
 
 #endif

@@ -6,8 +6,7 @@
 #include "bench.h"
 #include "plan.h"
 
-/* Four significant digits and the unit: "12.35 ms". */
-static void time_text(double ns, char text[16])
+void bench_time_text(double ns, char text[16])
 {
     static const char *const units[] = {"ns", "us", "ms", "s"};
     int unit = 0;
@@ -97,9 +96,9 @@ void bench_print_row(const struct bench_result *result, const struct bench_row *
     }
     const struct bench_stat *time = bench_row_time(row);
     char median[16], call[16], first[16], spread[16] = "", rate[32], bound[16] = "-";
-    time_text(time->median, median);
-    time_text(row->wall.median, call);
-    time_text(row->plan_ns + row->first_ns, first);
+    bench_time_text(time->median, median);
+    bench_time_text(row->wall.median, call);
+    bench_time_text(row->plan_ns + row->first_ns, first);
     if (time->count > 1)
         snprintf(spread, sizeof spread, "%d %%", spread_percent(time));
     if (row->shape->is_deform)

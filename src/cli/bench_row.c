@@ -276,7 +276,7 @@ bool bench_row_begin(struct session *session, struct bench_row *row, double budg
         !run_once(session, row, &row->wall_ns[0], &row->device_ns[0], &fault))
         return skip(row, &fault);
     row->run_count = 1;
-    row->slow = row->wall_ns[0] > budget_ns;
+    row->slow = row->wall_ns[0] > 3.0 * budget_ns;
     return true;
 }
 
@@ -286,7 +286,7 @@ bool bench_row_measure(struct session *session, struct bench_row *row, double ns
     double wall, device;
     if (row->slow)
         return true;
-    if (!run_once(session, row, &wall, &device, &fault))
+    if (row->wall_ns[0] < ns && !run_once(session, row, &wall, &device, &fault))
         return skip(row, &fault);
     uint64_t start = bench_now_ns();
     do {

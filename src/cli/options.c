@@ -164,6 +164,7 @@ static bool store(const struct option *o, const char *text, void *values, struct
         break;
     case OPTION_REQUIRED:
     case OPTION_TEXT:
+    case OPTION_PAIR:
         if (!*text)
             return fault_usage(fault, "--%s is empty; it wants %s", o->name, o->value);
         *(const char **)field = text;
@@ -221,6 +222,11 @@ bool options_parse(const struct command *command, int argc, char *const *argv, v
         }
         if (!store(o, text, values, fault))
             return false;
+        if (o->kind == OPTION_PAIR) {
+            if (i + 1 == argc || strncmp(argv[i + 1], "--", 2) == 0 || !*argv[i + 1])
+                return fault_usage(fault, "--%s needs two values: %s", o->name, o->value);
+            ((const char **)((char *)values + o->offset))[1] = argv[++i];
+        }
     }
     for (size_t i = 0; i < command->option_count; i++)
         if (command->options[i].kind == OPTION_REQUIRED && !seen[i])

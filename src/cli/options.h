@@ -13,6 +13,7 @@ enum option_kind {
     OPTION_FLAG,     /* bool */
     OPTION_TEXT,     /* const char *, not empty */
     OPTION_REQUIRED, /* the same, and it must be given */
+    OPTION_PAIR,     /* const char *[2]: two words after the option */
     OPTION_COUNT,    /* uint32_t from 1 up */
     OPTION_LENGTH,   /* uint32_t from 0 up */
     OPTION_NUMBER,   /* float, finite */
