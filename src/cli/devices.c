@@ -157,7 +157,7 @@ bool cli_run_devices(int argc, char *const *argv, struct fault *fault)
     struct session session = {0};
     struct heed_device_info *infos = NULL;
     uint32_t count;
-    bool done = session_open_context(&session, cli_devices.name, false, fault) &&
+    bool done = session_open_context(&session, cli_devices.name, false, false, fault) &&
                 session_list(&session, HEED_BACKEND_AUTO, &infos, &count, fault);
     if (done && values.json)
         print_json(infos, count);

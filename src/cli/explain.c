@@ -10,11 +10,27 @@
 typedef enum heed_status (*explain_fn)(heed_device *device, const void *desc, char *text, size_t capacity,
                                        size_t *length);
 
-static bool print_text(const char *command, const struct device_options *device, explain_fn explain, const void *desc,
-                       struct fault *fault)
+typedef enum heed_status (*plan_fn)(heed_device *device, const void *desc, heed_plan **plan);
+
+static bool compile(const struct session *session, plan_fn make_plan, const void *desc, char text[96],
+                    struct fault *fault)
+{
+    heed_plan *plan;
+    if (!session_ok(session, make_plan(session->device, desc, &plan), "plan", fault))
+        return false;
+    struct heed_plan_info info;
+    heed_plan_get_info(plan, &info);
+    run_pipelines_text(session, &info, text);
+    heed_plan_destroy(&plan);
+    return true;
+}
+
+/* `make_plan` may be NULL: nothing is compiled. */
+static bool print_text(const char *command, const struct device_options *device, explain_fn explain, plan_fn make_plan,
+                       const void *desc, struct fault *fault)
 {
     struct session session = {0};
-    char *text = NULL;
+    char *text = NULL, compiled[96];
     size_t length = 0;
     bool done = session_open(&session, command, device, fault) &&
                 session_ok(&session, explain(session.device, desc, NULL, 0, &length), "explain", fault);
@@ -23,9 +39,14 @@ static bool print_text(const char *command, const struct device_options *device,
         done = text ? session_ok(&session, explain(session.device, desc, text, length + 1, &length), "explain", fault)
                     : fault_failed(fault, "out of host memory");
     }
+    bool told = done;
+    if (done && make_plan)
+        done = compile(&session, make_plan, desc, compiled, fault);
     session_close(&session);
-    if (done)
+    if (told)
         fputs(text, stdout);
+    if (done && make_plan)
+        printf("  compiled: %s\n", compiled);
     free(text);
     return done;
 }
@@ -35,11 +56,14 @@ static bool print_text(const char *command, const struct device_options *device,
 struct attention_values {
     struct attention_shape shape;
     struct device_options device;
+    bool compile;
 };
 
 static const struct option attention_options[] = {
     ATTENTION_SHAPE_OPTIONS(struct attention_values, shape),
     DEVICE_OPTIONS(struct attention_values, device),
+    {OPTION_FLAG, "compile", NULL, "also compile it, and say how long that takes",
+     offsetof(struct attention_values, compile)},
 };
 
 const struct command cli_explain_attention = {
@@ -58,6 +82,11 @@ static enum heed_status explain_attention(heed_device *device, const void *desc,
     return heed_explain_attention(device, desc, text, capacity, length);
 }
 
+static enum heed_status plan_attention(heed_device *device, const void *desc, heed_plan **plan)
+{
+    return heed_plan_create_attention(device, desc, plan);
+}
+
 bool cli_run_explain_attention(int argc, char *const *argv, struct fault *fault)
 {
     struct attention_values o = {.shape = ATTENTION_SHAPE_INIT};
@@ -71,7 +100,8 @@ bool cli_run_explain_attention(int argc, char *const *argv, struct fault *fault)
     struct heed_attention_desc desc = HEED_ATTENTION_DESC_INIT;
     desc.kernel = o.device.kernel;
     return attention_shape_apply(&o.shape, &desc, fault) &&
-           print_text(cli_explain_attention.name, &o.device, explain_attention, &desc, fault);
+           print_text(cli_explain_attention.name, &o.device, explain_attention, o.compile ? plan_attention : NULL,
+                      &desc, fault);
 }
 
 /* ---- deform */
@@ -79,11 +109,14 @@ bool cli_run_explain_attention(int argc, char *const *argv, struct fault *fault)
 struct deform_values {
     struct deform_shape shape;
     struct device_options device;
+    bool compile;
 };
 
 static const struct option deform_options[] = {
     DEFORM_SHAPE_OPTIONS(struct deform_values, shape),
     DEVICE_OPTIONS(struct deform_values, device),
+    {OPTION_FLAG, "compile", NULL, "also compile it, and say how long that takes",
+     offsetof(struct deform_values, compile)},
 };
 
 const struct command cli_explain_deform = {
@@ -100,6 +133,11 @@ static enum heed_status explain_deform(heed_device *device, const void *desc, ch
     return heed_explain_deform(device, desc, text, capacity, length);
 }
 
+static enum heed_status plan_deform(heed_device *device, const void *desc, heed_plan **plan)
+{
+    return heed_plan_create_deform(device, desc, plan);
+}
+
 bool cli_run_explain_deform(int argc, char *const *argv, struct fault *fault)
 {
     struct deform_values o = {.shape = DEFORM_SHAPE_INIT};
@@ -113,5 +151,5 @@ bool cli_run_explain_deform(int argc, char *const *argv, struct fault *fault)
     struct heed_deform_desc desc = HEED_DEFORM_DESC_INIT;
     desc.kernel = o.device.kernel;
     return deform_shape_apply(&o.shape, &desc, fault) &&
-           print_text(cli_explain_deform.name, &o.device, explain_deform, &desc, fault);
+           print_text(cli_explain_deform.name, &o.device, explain_deform, o.compile ? plan_deform : NULL, &desc, fault);
 }

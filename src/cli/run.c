@@ -221,15 +221,25 @@ static bool save(const struct session *session, heed_plan *plan, const struct ru
     return output_commit(files, fault);
 }
 
+void run_pipelines_text(const struct session *session, const struct heed_plan_info *info, char text[96])
+{
+    int length =
+        snprintf(text, 96, "%" PRIu32 " pipelines in %.0f ms", info->pipelines, (double)info->compile_ns * 1e-6);
+    if (session->info.has_pipeline_feedback)
+        snprintf(text + length, 96 - (size_t)length, ", %" PRIu32 " of them from the cache", info->pipelines_cached);
+}
+
 static void tell_plan(const struct session *session, const heed_plan *plan)
 {
     struct heed_plan_info info;
+    char pipelines[96];
     heed_plan_get_info(plan, &info);
+    run_pipelines_text(session, &info, pipelines);
     fprintf(stderr,
             "heed %s: kernel %s, %" PRIu32 " dispatches, %.3f GFLOP, %.3f MB of tensors, %.3f MB of scratch, "
-            "compiled in %.0f ms\n",
+            "%s\n",
             session->command, info.kernel, info.dispatches, (double)info.flops * 1e-9, (double)info.bytes * 1e-6,
-            (double)info.scratch_bytes * 1e-6, (double)info.compile_ns * 1e-6);
+            (double)info.scratch_bytes * 1e-6, pipelines);
 }
 
 bool run_job(struct session *session, heed_plan *plan, const struct run_job *job, struct fault *fault)

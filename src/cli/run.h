@@ -10,13 +10,14 @@
 #include "convert.h"
 #include "options.h"
 #include "progress.h"
+#include "store.h"
 
 /* ---- options that every command with a device has */
 
 struct device_options {
     int backend; /* enum heed_backend */
     const char *device, *kernel;
-    bool verbose;
+    bool no_cache, verbose;
 };
 
 /* clang-format off */
@@ -27,6 +28,8 @@ struct device_options {
     {OPTION_CHOICE, "backend", "auto|reference|vulkan", "default: auto, the best Vulkan device, else the reference", \
      offsetof(type, member.backend)}, \
     {OPTION_TEXT, "kernel", "NAME", "exactly this kernel; heed explain lists them", offsetof(type, member.kernel)}, \
+    {OPTION_FLAG, "no-cache", NULL, "neither use nor keep compiled pipelines (in ~/.cache/heed)", \
+     offsetof(type, member.no_cache)}, \
     {OPTION_FLAG, "verbose", NULL, "say on stderr what was chosen", offsetof(type, member.verbose)}
 /* clang-format on */
 
@@ -42,6 +45,7 @@ struct session {
     char message[1024];
     char computing[300]; /* what the progress line says meanwhile */
     struct progress *progress;
+    struct store store;
 };
 
 bool session_open(struct session *session, const char *command, const struct device_options *options,
@@ -50,8 +54,9 @@ void session_close(struct session *session);
 /* True for HEED_OK; else the fault is what the library said, or `what` with the status' name. */
 bool session_ok(const struct session *session, enum heed_status status, const char *what, struct fault *fault);
 
-/* A context whose messages go to session->message, without a device: all that session_close needs. */
-bool session_open_context(struct session *session, const char *command, bool verbose, struct fault *fault);
+/* A context whose messages go to session->message, without a device: all that session_close needs. `keep`: its devices'
+ * pipelines are kept between commands. */
+bool session_open_context(struct session *session, const char *command, bool keep, bool verbose, struct fault *fault);
 /* Devices in the order of their indices; free() them. */
 bool session_list(struct session *session, enum heed_backend backend, struct heed_device_info **infos, uint32_t *count,
                   struct fault *fault);
@@ -105,6 +110,8 @@ void run_add_data(struct run_job *job, const char *arg, const void *data, uint64
 /* path NULL: not wanted, nothing is added. */
 void run_add_output(struct run_job *job, const char *arg, const char *path, uint32_t rank, uint64_t a, uint64_t b,
                     uint64_t c, uint64_t d);
+/* "2 pipelines in 31 ms, 2 of them from the cache" */
+void run_pipelines_text(const struct session *session, const struct heed_plan_info *info, char text[96]);
 bool run_job(struct session *session, heed_plan *plan, const struct run_job *job, struct fault *fault);
 
 #endif

@@ -299,7 +299,7 @@ static bool test_device(const struct heed_device_info *info, const struct trial 
 {
     struct session session = {0};
     printf("%s (%s)\n", info->name, info->driver);
-    bool done = session_open_context(&session, cli_selftest.name, false, fault);
+    bool done = session_open_context(&session, cli_selftest.name, false, false, fault);
     if (done && !session_open_device(&session, info, fault)) {
         printf("  FAILED  %s\n", fault->text);
         tally->failed++;
@@ -361,7 +361,7 @@ bool cli_run_selftest(int argc, char *const *argv, struct fault *fault)
     struct session session = {0};
     struct heed_device_info *infos = NULL;
     uint32_t count = 0, chosen = 0, kept = 0;
-    bool done = session_open_context(&session, cli_selftest.name, false, fault) &&
+    bool done = session_open_context(&session, cli_selftest.name, false, false, fault) &&
                 session_list(&session, HEED_BACKEND_AUTO, &infos, &count, fault) &&
                 (!values.device || session_choose(infos, count, values.device, &chosen, fault));
     session_close(&session);

@@ -35,7 +35,7 @@ bool session_ok(const struct session *session, enum heed_status status, const ch
     return fault_failed(fault, "%s", text);
 }
 
-bool session_open_context(struct session *session, const char *command, bool verbose, struct fault *fault)
+bool session_open_context(struct session *session, const char *command, bool keep, bool verbose, struct fault *fault)
 {
     memset(session, 0, sizeof *session);
     session->command = command;
@@ -46,6 +46,8 @@ bool session_open_context(struct session *session, const char *command, bool ver
         .log_user = session,
         .log_level = verbose ? HEED_LOG_WARN : HEED_LOG_ERROR,
     };
+    if (keep)
+        desc.cache = store_open(&session->store, command, verbose);
     return session_ok(session, heed_context_create(&desc, &session->context), "context", fault);
 }
 
@@ -150,7 +152,8 @@ static bool open_device(struct session *session, const struct device_options *op
 bool session_open(struct session *session, const char *command, const struct device_options *options,
                   struct fault *fault)
 {
-    if (!session_open_context(session, command, options->verbose, fault) || !open_device(session, options, fault))
+    if (!session_open_context(session, command, !options->no_cache, options->verbose, fault) ||
+        !open_device(session, options, fault))
         return false;
     session->fell_back =
         session->info.backend == HEED_BACKEND_REFERENCE && options->backend == HEED_BACKEND_AUTO && !options->device;
