@@ -68,7 +68,6 @@ static uint64_t group_count(const struct lowering *l, const struct part *part, e
 
 bool heed_lower_staged_fits(const struct lowering *l, const struct part *part, enum axis *axis)
 {
-    const struct heed_attention_desc *d = l->d;
     if ((has_stage(l->plan, HEED_OP_SCORES) &&
          !(heed_lower_tensor_fits(l, &l->q, part, axis) && heed_lower_tensor_fits(l, &l->k, part, axis))) ||
         (has_stage(l->plan, HEED_OP_AGGREGATE) &&

@@ -41,7 +41,10 @@ struct number {
 };
 
 /* Constants, as the shaders call them. */
-#define SPEC(name) {#name, HEED_SPEC_##name}
+#define SPEC(name)                                                                                                     \
+    {                                                                                                                  \
+#name, HEED_SPEC_##name                                                                                        \
+    }
 static const struct number attn_specs[] = {
     SPEC(BR),
     SPEC(BC),
@@ -56,7 +59,10 @@ static const struct number attn_specs[] = {
     {0},
 };
 #undef SPEC
-#define SPEC(name) {#name, HEED_DEFORM_SPEC_##name}
+#define SPEC(name)                                                                                                     \
+    {                                                                                                                  \
+#name, HEED_DEFORM_SPEC_##name                                                                                 \
+    }
 static const struct number deform_specs[] = {SPEC(DIM), SPEC(BLOCK), SPEC(FLAGS), SPEC(DTYPES), SPEC(VECTOR), {0}};
 static const struct number no_specs[] = {{0}};
 
@@ -179,16 +185,20 @@ static void check_specs(const struct spirv_module *m, const struct number *expec
         FAIL("%s: the work-group size is not specialisation constant %d", m->name, HEED_SPEC_GROUP);
 }
 
+enum { MOST_BYTES = 3 << 19 }; /* 1.5 MiB */
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
         fprintf(stderr, "usage: check_abi FILE.spv...\n");
         return 2;
     }
+    uint64_t bytes = 0;
     for (int i = 1; i < argc; i++) {
         static struct spirv_module module;
         if (!spirv_read(argv[i], &module))
             return 1;
+        bytes += 4 * (uint64_t)module.words;
         const struct family *family = NULL;
         for (size_t f = 0; !family && f < sizeof families / sizeof *families; f++) {
             if (strncmp(module.name, families[f].prefix, strlen(families[f].prefix)) == 0)
@@ -205,5 +215,10 @@ int main(int argc, char **argv)
         printf("%s  %s: %u members, %u blocks, %u constants\n", failures == before ? "ok    " : "FAILED", module.name,
                module.member_count, module.binding_count, module.spec_count);
     }
+    /* What an app carries for all of heed's kernels. */
+    if (bytes > MOST_BYTES)
+        FAIL("all modules: %llu bytes are more than %d", (unsigned long long)bytes, MOST_BYTES);
+    printf("%s  all modules: %llu of %d bytes\n", bytes > MOST_BYTES ? "FAILED" : "ok    ", (unsigned long long)bytes,
+           MOST_BYTES);
     return failures > 0;
 }

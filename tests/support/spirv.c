@@ -153,6 +153,7 @@ bool spirv_read(const char *path, struct spirv_module *module)
     if (file)
         fclose(file);
     w.count = good ? (uint32_t)(bytes / 4) : 0;
+    module->words = w.count;
     good = good && w.at[0] == 0x07230203 && read_module(&w, module);
     if (!good)
         fprintf(stderr, "%s: not a SPIR-V module that this reader understands\n", path);

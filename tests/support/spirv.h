@@ -33,6 +33,7 @@ struct spirv_module {
     uint32_t binding_count;
     struct spirv_spec specs[SPIRV_MAX_SPEC];
     uint32_t spec_count;
+    uint32_t words; /* of the file */
 };
 
 /* False with a line on stderr when it cannot be read or is not what heed's shaders look like. */
