@@ -14,7 +14,7 @@
 
 /* Specialisation constants; 0 is the work-group size. */
 #define HEED_DEFORM_SPEC_DIM 1
-#define HEED_DEFORM_SPEC_BLOCK 2  /* channels of one invocation: 4 or 8 */
+#define HEED_DEFORM_SPEC_BLOCK 2  /* channels of one invocation: 4, 8 or 16 */
 #define HEED_DEFORM_SPEC_FLAGS 3  /* HEED_DEFORM_* below */
 #define HEED_DEFORM_SPEC_DTYPES 4 /* value | o << 4 */
 #define HEED_DEFORM_SPEC_VECTOR 5 /* elements that value's and o's rows are aligned to, 1, 4 or 8: value | o << 4 */
@@ -33,7 +33,7 @@
 #define HEED_DEFORM_LEVEL_WORDS 3
 #define HEED_DEFORM_PUSH_LEVELS 6
 
-/* Work item x of a group row y, where y counts batches: (query * heads + head) * blocks of channels + block. */
+/* Invocation x of a head y of a batch z: query * blocks of channels + block. */
 #define HEED_DEFORM_PUSH \
     HEED_PUSH_RESIDUAL \
     HEED_U(queries) HEED_U(heads) \
