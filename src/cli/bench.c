@@ -14,7 +14,9 @@
 struct values {
     const char *shapes, *only, *dtypes, *json, *picture, *compare[2];
     int kernels; /* -1: not given */
-    bool list, quick, csv;
+    bool list, quick, csv, sweep;
+    enum heed_dtype dtype[3]; /* what `dtypes` says */
+    uint32_t dtype_count;
     float budget, threshold;
     uint32_t rounds, memory;
     struct device_options device;
@@ -36,7 +38,8 @@ static const struct option options[] = {
     {OPTION_CHOICE, "kernels", "selected|all", "the one that heed selects (default), or each that can do it",
      AT(kernels)},
     {OPTION_HEADING, "for how long", NULL, NULL, 0},
-    {OPTION_NUMBER, "budget", "SECONDS", "for a row of the table; default 1, with --quick 0.3", AT(budget)},
+    {OPTION_NUMBER, "budget", "SECONDS", "for a row of the table; default 1, with --quick 0.3, with --sweep 0.1",
+     AT(budget)},
     {OPTION_COUNT, "rounds", "N", "the budget is spent in so many turns around the rows; default 3", AT(rounds)},
     {OPTION_COUNT, "memory", "MIB",
      "skip what needs more; default: an eighth of the machine's, on a discrete GPU what it can allocate", AT(memory)},
@@ -45,7 +48,10 @@ static const struct option options[] = {
     {OPTION_TEXT, "json", "FILE", "write everything that is known to a file; - prints it instead of the table",
      AT(json)},
     {OPTION_TEXT, "picture", "FILE.svg", "draw the roofline: rates against operations per byte", AT(picture)},
-    {OPTION_HEADING, "instead of timing", NULL, NULL, 0},
+    {OPTION_HEADING, "instead of shapes of models", NULL, NULL, 0},
+    {OPTION_FLAG, "sweep", NULL,
+     "find cliffs: sizes around every tile edge, with equal work; status 1 if neighbours differ by more than 2 times",
+     AT(sweep)},
     {OPTION_PAIR, "compare", "A.json B.json", "what became slower from A to B, first; status 1 if anything did",
      AT(compare)},
     {OPTION_NUMBER, "threshold", "X", "slower is more than X times the time, and beyond the spread; default 1.1",
@@ -74,8 +80,9 @@ const struct command cli_bench = {
 
 /* ---- what is asked for */
 
-static bool parse_dtypes(const char *text, enum heed_dtype *dtypes, uint32_t *count, struct fault *fault)
+static bool parse_dtypes(struct values *values, struct fault *fault)
 {
+    const char *text = values->dtypes;
     static const enum heed_dtype known[] = {HEED_F32, HEED_F16, HEED_BF16};
     for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
         size_t length = strcspn(at, ","), i = 0;
@@ -84,10 +91,10 @@ static bool parse_dtypes(const char *text, enum heed_dtype *dtypes, uint32_t *co
             i++;
         if (i == 3)
             return fault_usage(fault, "--dtype \"%s\": \"%.*s\" is not one of f32, f16, bf16", text, (int)length, at);
-        for (uint32_t j = 0; j < *count; j++)
-            if (dtypes[j] == known[i])
+        for (uint32_t j = 0; j < values->dtype_count; j++)
+            if (values->dtype[j] == known[i])
                 return fault_usage(fault, "--dtype \"%s\" names %s twice", text, heed_dtype_name(known[i]));
-        dtypes[(*count)++] = known[i];
+        values->dtype[values->dtype_count++] = known[i];
     }
     return true;
 }
@@ -245,12 +252,97 @@ static bool time_rows(struct session *session, struct bench_result *result, cons
     return true;
 }
 
-static bool run(const struct values *values, struct bench_result *result, const struct bench_shapes *shapes,
-                const enum heed_dtype *dtypes, uint32_t dtype_count, struct fault *fault)
+static bool add_all_rows(struct bench_result *result, const struct bench_shapes *shapes, const struct values *values,
+                         struct fault *fault)
+{
+    uint32_t capacity = 0;
+    for (uint32_t i = 0; i < shapes->count; i++) {
+        const struct bench_shape *shape = &shapes->shape[i];
+        enum heed_dtype own = shape->is_deform ? shape->desc.deform.value.dtype : shape->desc.attention.q.dtype;
+        if (values->dtype_count == 0 && !add_rows(result, &capacity, shape, own, values, fault))
+            return false;
+        for (uint32_t d = 0; d < values->dtype_count; d++)
+            if (!add_rows(result, &capacity, shape, values->dtype[d], values, fault))
+                return false;
+    }
+    return true;
+}
+
+static bool time_table(struct session *session, struct bench_result *result, const struct bench_shapes *shapes,
+                       const struct values *values, bool table, struct fault *fault)
+{
+    if (!add_all_rows(result, shapes, values, fault))
+        return false;
+    if (table) {
+        bench_print_head(result);
+        bench_print_titles(result);
+    }
+    if (!time_rows(session, result, values, table, fault))
+        return false;
+    if (table)
+        bench_print_tail(result);
+    return true;
+}
+
+/* Rows that look like a cliff are timed once more, longer, with their neighbours alone: noise does not come back. */
+static bool time_suspects(struct session *session, struct bench_result *result, const struct values *values,
+                          uint32_t *cliffs, struct fault *fault)
+{
+    struct bench_result again = *result;
+    double ratio;
+    again.rows = calloc(2 * result->row_count + 1, sizeof *again.rows);
+    again.row_count = 0;
+    again.budget_s *= 3;
+    if (!again.rows)
+        return fault_failed(fault, "out of host memory");
+    for (uint32_t i = 1; i < result->row_count; i++) {
+        if (!bench_sweep_is_cliff(result, i, &ratio))
+            continue;
+        for (uint32_t k = i - 1; k <= i; k++)
+            again.rows[again.row_count++] = (struct bench_row){
+                .shape = result->rows[k].shape, .dtype = result->rows[k].dtype, .forced = result->rows[k].forced};
+    }
+    bool done = time_rows(session, &again, values, false, fault);
+    result->ceilings = again.ceilings;
+    *cliffs = 0;
+    for (uint32_t i = 1; done && i < again.row_count; i += 2)
+        *cliffs += bench_sweep_is_cliff(&again, i, &ratio);
+    if (done && again.row_count > 0) {
+        printf("\n%" PRIu32 " pairs differ by more than %g; timed once more, alone:\n\n", again.row_count / 2,
+               BENCH_CLIFF);
+        bench_sweep_print(&again, true);
+    }
+    for (uint32_t i = 0; i < again.row_count; i++)
+        bench_row_end(&again.rows[i]);
+    free(again.rows);
+    return done;
+}
+
+static bool sweep(struct session *session, struct bench_result *result, struct bench_shapes *shapes,
+                  const struct values *values, struct fault *fault)
+{
+    uint32_t cliffs = 0;
+    progress_say(session->progress, "counting work");
+    if (!bench_sweep_shapes(session, &result->ceilings, values->only, shapes, fault) ||
+        !add_all_rows(result, shapes, values, fault))
+        return false;
+    bench_print_head(result);
+    if (!time_rows(session, result, values, false, fault))
+        return false;
+    printf("cost: time over what the ceilings allow, softmax counted; step: cost over that of the size before\n\n");
+    bench_sweep_print(result, true);
+    if (!time_suspects(session, result, values, &cliffs, fault))
+        return false;
+    printf("\n%" PRIu32 " sizes, %" PRIu32 " cliffs\n", result->row_count, cliffs);
+    result->cliffs = cliffs;
+    return true;
+}
+
+static bool run(const struct values *values, struct bench_result *result, struct bench_shapes *shapes,
+                struct fault *fault)
 {
     struct session session = {0};
     struct output_set files = {.count = 0};
-    uint32_t capacity = 0;
     bool json_to_stdout = values->json && strcmp(values->json, "-") == 0, table = !values->csv && !json_to_stdout;
     output_guard(&files);
     bool done = (!values->json || json_to_stdout || output_open(&files, values->json, fault)) &&
@@ -262,20 +354,10 @@ static bool run(const struct values *values, struct bench_result *result, const 
         done = bench_ceilings_begin(&session, &result->ceilings, fault) &&
                bench_ceilings_measure(&session, &result->ceilings, fault);
     }
-    for (uint32_t i = 0; done && i < shapes->count; i++) {
-        const struct bench_shape *shape = &shapes->shape[i];
-        enum heed_dtype own = shape->is_deform ? shape->desc.deform.value.dtype : shape->desc.attention.q.dtype;
-        done = dtype_count == 0 && add_rows(result, &capacity, shape, own, values, fault);
-        for (uint32_t d = 0; d < dtype_count && (d == 0 || done); d++)
-            done = add_rows(result, &capacity, shape, dtypes[d], values, fault);
-    }
-    if (done && table) {
-        bench_print_head(result);
-        bench_print_titles(result);
-    }
-    done = done && time_rows(&session, result, values, table, fault);
-    if (done && table)
-        bench_print_tail(result);
+    if (values->sweep)
+        done = done && sweep(&session, result, shapes, values, fault);
+    else
+        done = done && time_table(&session, result, shapes, values, table, fault);
     if (done && values->csv)
         bench_print_csv(result, stdout);
     if (done && values->json)
@@ -283,6 +365,9 @@ static bool run(const struct values *values, struct bench_result *result, const 
     if (done && values->picture)
         done = bench_write_picture(result, files.files[files.count - 1].stream, fault);
     done = done && output_commit(&files, fault);
+    if (done && result->cliffs > 0)
+        done = fault_failed(fault, "%" PRIu32 " pairs of neighbours differ by more than %g times", result->cliffs,
+                            BENCH_CLIFF);
     for (uint32_t i = 0; i < result->row_count; i++)
         bench_row_end(&result->rows[i]);
     bench_ceilings_end(&session, &result->ceilings);
@@ -296,8 +381,6 @@ bool cli_run_bench(int argc, char *const *argv, struct fault *fault)
 {
     struct values values = {.budget = NAN, .threshold = NAN, .kernels = -1};
     struct bench_shapes shapes = {NULL, 0};
-    enum heed_dtype dtypes[3];
-    uint32_t dtype_count = 0;
     bool help;
     if (!options_parse(&cli_bench, argc, argv, &values, &help, fault))
         return false;
@@ -317,23 +400,29 @@ bool cli_run_bench(int argc, char *const *argv, struct fault *fault)
         return fault_usage(fault, "--kernel and --kernels both say which kernels");
     if (values.budget <= 0.0f || values.budget > 3600.0f)
         return fault_usage(fault, "--budget %g is not more than 0 and at most 3600 seconds", (double)values.budget);
+    if (values.sweep && (values.shapes || values.quick || values.list || values.csv || values.picture ||
+                         values.kernels == ALL_KERNELS || (values.json && strcmp(values.json, "-") == 0)))
+        return fault_usage(fault,
+                           "--sweep has shapes and a table of its own: --only, --dtype, --kernel, --budget, --rounds, "
+                           "--memory and --json FILE go with it");
     if (values.csv && values.json && strcmp(values.json, "-") == 0)
         return fault_usage(fault, "--csv and --json - both print on standard output");
-    if (values.dtypes && !parse_dtypes(values.dtypes, dtypes, &dtype_count, fault))
+    if (values.dtypes && !parse_dtypes(&values, fault))
         return false;
     struct bench_result result = {
         .rounds = values.rounds ? values.rounds : 3,
         .budget_s = !isnan(values.budget) ? (double)values.budget
                     : values.quick        ? 0.3
+                    : values.sweep        ? 0.1
                                           : 1.0,
         .argc = argc,
         .argv = argv,
     };
-    bool done = read_shapes(&values, &shapes, fault);
+    bool done = values.sweep || read_shapes(&values, &shapes, fault);
     if (done && values.list)
         print_list(&shapes);
     else if (done)
-        done = run(&values, &result, &shapes, dtypes, dtype_count, fault);
+        done = run(&values, &result, &shapes, fault);
     bench_shapes_free(&shapes);
     return done;
 }

@@ -30,6 +30,7 @@ struct bench_shapes {
 
 /* Adds the shapes of a file, or with path NULL those that the program brings. */
 bool bench_shapes_read(struct bench_shapes *shapes, const char *path, struct fault *fault);
+bool bench_shapes_add(struct bench_shapes *shapes, const char *model, const char *line, struct fault *fault);
 /* Keeps those whose name or model is in the list; each word of it must name something. */
 bool bench_shapes_keep(struct bench_shapes *shapes, const char *only, struct fault *fault);
 void bench_shapes_free(struct bench_shapes *shapes);
@@ -114,7 +115,7 @@ struct bench_result {
     struct bench_ceilings ceilings;
     struct bench_row *rows;
     uint32_t row_count;
-    uint32_t rounds;
+    uint32_t rounds, cliffs;
     double budget_s;
     int argc;
     char *const *argv; /* the arguments, for the record */
@@ -128,6 +129,13 @@ void bench_print_titles(const struct bench_result *result);
 void bench_print_row(const struct bench_result *result, const struct bench_row *row);
 void bench_print_tail(const struct bench_result *result);
 void bench_print_csv(const struct bench_result *result, FILE *stream);
+/* bench_sweep.c: sizes around tile edges, with batches for equal work by the ceilings. */
+#define BENCH_CLIFF 2.0 /* what neighbours of equal work may differ by */
+bool bench_sweep_shapes(struct session *session, const struct bench_ceilings *ceilings, const char *only,
+                        struct bench_shapes *shapes, struct fault *fault);
+/* Is the row too far from the one before it, whose size is one less? *ratio: of their costs. */
+bool bench_sweep_is_cliff(const struct bench_result *result, uint32_t index, double *ratio);
+void bench_sweep_print(const struct bench_result *result, bool all);
 /* bench_json.c */
 void bench_write_json(const struct bench_result *result, FILE *stream);
 /* bench_picture.c: an SVG. */

@@ -245,6 +245,11 @@ bool bench_shapes_keep(struct bench_shapes *shapes, const char *only, struct fau
     return done;
 }
 
+bool bench_shapes_add(struct bench_shapes *shapes, const char *model, const char *line, struct fault *fault)
+{
+    return add_line(shapes, model, model, 1, line, fault);
+}
+
 void bench_shapes_free(struct bench_shapes *shapes)
 {
     free(shapes->shape);
