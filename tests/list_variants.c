@@ -2,13 +2,13 @@
  * Lists the specialised shaders that plans are made of, without a device, and checks that each step of each plan stays
  * within the limits that it was planned for and gives its shader what that reads.
  *
- *     list_variants [--default] [--device LIMITS]... [--write FOLDER] FILE.spv... SHAPES.txt...
+ *     list_variants [--write FOLDER] FILE.spv... SHAPES.txt...
  *
- * Every line of the shape files is lowered for every device by every kernel that accepts it (--default: by the first).
- * LIMITS are words like name=pi4,group_size=256,shared=16384; without any, made-up devices from the floor up. A line of
- * output is one variant, its fields parted by tabs: shader, the size of its full subgroups or 0, specialisation
- * constants, bindings, push bytes, kernel, shape, device Variants that differ only in the last three are listed once.
- * Exit status 1: a plan breaks a rule, or no plan at all. */
+ * Every line of the shape files is lowered for every device of a list, from the floor up, by every kernel that accepts
+ * it. A line of output is one variant, its fields parted by tabs: shader, the size of its full subgroups or 0,
+ * specialisation constants, bindings, push bytes, kernel, shape, device. Variants that differ only in the last three
+ * are listed once. --write puts each, as the driver would get it, into a numbered file. Exit status 1: a plan breaks a
+ * rule, or no plan at all. */
 #include "plan.h"
 #include "rate.h"
 #include "spirv.h"
@@ -35,7 +35,6 @@ struct lister {
     uint32_t device_count;
     const char *paths[HEED_KERNEL_COUNT]; /* of the modules */
     const char *folder;                   /* --write */
-    bool only_default;
     struct variant variants[MAX_VARIANTS];
     uint32_t variant_count;
     const struct test_case *test; /* being lowered */
@@ -257,7 +256,7 @@ static bool add_device(const char *words)
 }
 
 /* From the floor up. "tiny" is below it: everything that can be split is. */
-static const char *const default_devices[] = {
+static const char *const devices[] = {
     "name=tiny,range_mib=1,group_count=64,dispatch_ns=5000",
     "name=floor",
     "name=floor256,group_size=256",
@@ -276,9 +275,9 @@ static void lower_line(heed_device *device, const struct test_case *test)
 {
     uint32_t count = 0;
     const struct heed_candidate *list = test->op->candidates(test, &count);
-    for (uint32_t i = 0; i < (lister.only_default ? 1 : count); i++) {
+    for (uint32_t i = 0; i < count; i++) {
         heed_plan *plan = NULL;
-        const enum heed_status status = test->op->plan(device, test, lister.only_default ? NULL : list[i].name, &plan);
+        const enum heed_status status = test->op->plan(device, test, list[i].name, &plan);
         if (status == HEED_OK) {
             heed_plan_destroy(&plan);
         } else if (status != HEED_ERR_UNSUPPORTED) {
@@ -302,7 +301,7 @@ static bool lower_file(const char *path)
         if (line[strspn(line, " ")] == 0 || line[strspn(line, " ")] == '#')
             continue;
         static struct test_case test;
-        good = test_case_init(lister.context, &test, line, 1, false);
+        good = test_case_parse(lister.context, &test, line, 1);
         if (good) {
             lister.test = &test;
             for (uint32_t i = 0; i < lister.device_count; i++)
@@ -344,22 +343,12 @@ int main(int argc, char **argv)
         return 1;
     bool good = true;
     int i = 1;
-    for (; good && i < argc && !strncmp(argv[i], "--", 2); i++) {
-        if (!strcmp(argv[i], "--default"))
-            lister.only_default = true;
-        else if (!strcmp(argv[i], "--device") && i + 1 < argc)
-            good = add_device(argv[++i]);
-        else if (!strcmp(argv[i], "--write") && i + 1 < argc)
-            lister.folder = argv[++i];
-        else
-            good = false;
-        if (!good)
-            fprintf(stderr, "list_variants: cannot take %s\n", argv[i]);
+    if (argc > 2 && !strcmp(argv[1], "--write")) {
+        lister.folder = argv[2];
+        i = 3;
     }
-    if (lister.device_count == 0) {
-        for (size_t d = 0; d < sizeof default_devices / sizeof *default_devices; d++)
-            good = good && add_device(default_devices[d]);
-    }
+    for (size_t d = 0; d < sizeof devices / sizeof *devices; d++)
+        good = good && add_device(devices[d]);
     for (; good && i < argc; i++)
         good = ends_with(argv[i], ".spv") ? read_module(argv[i]) : lower_file(argv[i]);
     fprintf(stderr, "list_variants: %llu plans, %u variants, %d failures\n", (unsigned long long)lister.plans,

@@ -21,7 +21,7 @@ heed_cache() {
 
 # group, Debian package, how to see that it (or something as good) is there. The groups: `build` for the library, the
 # command, the tests and the demos; `device` for something to run on where no Vulkan driver is installed; `tests` for
-# the drivers and checkers of the suite; `ci` for what .ci/run adds.
+# the drivers and checkers of the suite; `drivers` for tests/drivers/run; `ci` for what .ci/run adds.
 heed_packages='
 build   gcc                       command:cc
 build   libc6-dev                 header:stdio.h
@@ -41,6 +41,11 @@ tests   g++                       command:c++
 tests   spirv-tools               command:spirv-val
 tests   mesa-vulkan-drivers       driver:lvp
 tests   vulkan-validationlayers   file:/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json
+drivers gcc-aarch64-linux-gnu     command:aarch64-linux-gnu-gcc
+drivers libc6-dev-arm64-cross     file:/usr/aarch64-linux-gnu/include/stdio.h
+drivers qemu-user-static          command:qemu-aarch64-static
+drivers debian-archive-keyring    file:/usr/share/keyrings/debian-archive-keyring.gpg
+drivers python3                   command:python3
 ci      clang                     command:clang
 '
 

@@ -62,7 +62,7 @@ static bool allocate(struct test_case *test)
     return true;
 }
 
-bool test_case_init(heed_context *context, struct test_case *test, const char *line, uint64_t seed, bool expect)
+bool test_case_parse(heed_context *context, struct test_case *test, const char *line, uint64_t seed)
 {
     memset(test, 0, sizeof *test);
     struct test_words words;
@@ -87,9 +87,12 @@ bool test_case_init(heed_context *context, struct test_case *test, const char *l
     test->op->parse(test, &words);
     if (!test_words_done(&words))
         return fail(test, words.error);
-    if (test->op->init(context, test) != HEED_OK)
-        return fail(test, "the problem is not legal");
-    if (!allocate(test))
+    return test->op->init(context, test) == HEED_OK || fail(test, "the problem is not legal");
+}
+
+bool test_case_init(heed_context *context, struct test_case *test, const char *line, uint64_t seed, bool expect)
+{
+    if (!test_case_parse(context, test, line, seed) || !allocate(test))
         return false;
     test->op->fill(test);
     if (expect && test->op->expect(context, test) != HEED_OK)

@@ -79,6 +79,8 @@ extern const struct test_op test_op_attention, test_op_deform;
 /* NULL-terminated. */
 extern const struct test_op *const test_ops[];
 
+/* The problem without its tensors. False with test->error. */
+bool test_case_parse(heed_context *context, struct test_case *test, const char *line, uint64_t seed);
 /* Everything up to fill and expect; false with test->error. Always test_case_free. `expect` false: inputs only. */
 bool test_case_init(heed_context *context, struct test_case *test, const char *line, uint64_t seed, bool expect);
 void test_case_free(struct test_case *test);
