@@ -56,7 +56,7 @@ static const struct option options[] = {
      AT(compare)},
     {OPTION_NUMBER, "threshold", "X", "slower is more than X times the time, and beyond the spread; default 1.1",
      AT(threshold)},
-    DEVICE_OPTIONS(struct values, device),
+    WHERE_OPTIONS(struct values, device),
 };
 
 const struct command cli_bench = {
@@ -70,11 +70,12 @@ const struct command cli_bench = {
     .option_count = sizeof options / sizeof *options,
     .notes =
         "time is the median of a run on the device's own clock where it has one, else of the whole call; +- is half of "
-        "the way from the 10th to the 90th percentile; call adds submission and waiting; first is the plan and its "
-        "first run, with the driver's compilation. Ceilings (an FMA loop in f32, a copy, a read) are measured again in "
-        "each round; their bound is the time that they allow for the shape's operations and bytes; of bound: that as a "
-        "share of the time measured. Above 100 %: the tensors stayed in a cache, or matrix units are faster than the "
-        "FMA loop.\n"
+        "the way from the 10th to the 90th percentile; call adds submission and waiting. first is the plan and its "
+        "first run with the driver's compilation, and nothing is kept from one heed bench to the next; a * says that a "
+        "row above had already made its pipelines, or some of them.\n"
+        "Ceilings (an FMA loop in f32, a copy, a read) are measured again in each round. They allow a least time for "
+        "the shape's operations and bytes; of bound: that as a share of the time. Above 100 %: the tensors stayed in a "
+        "cache, or matrix units are faster than the FMA loop.\n"
         "Example: heed bench --only whisper,sam --dtype f16 --kernels all",
 };
 
@@ -379,7 +380,8 @@ static bool run(const struct values *values, struct bench_result *result, struct
 
 bool cli_run_bench(int argc, char *const *argv, struct fault *fault)
 {
-    struct values values = {.budget = NAN, .threshold = NAN, .kernels = -1};
+    struct values values = {
+        .budget = NAN, .threshold = NAN, .kernels = -1, .device.no_cache = true /* what compiling takes is measured */};
     struct bench_shapes shapes = {NULL, 0};
     bool help;
     if (!options_parse(&cli_bench, argc, argv, &values, &help, fault))

@@ -56,17 +56,19 @@ struct bench_row {
 
     char kernel[64];
     bool selected; /* it is what heed selects */
-    uint32_t dispatches;
+    bool on_cpu;
+    uint32_t dispatches, pipelines, pipelines_shared; /* shared: an earlier row had made them */
     uint64_t flops, samples, scratch_bytes, input_bytes, output_bytes;
-    double plan_ns, first_ns;       /* making the plan, and its first run, in which some drivers compile */
-    struct bench_stat device, wall; /* ns of a run; device.count 0: no timestamps */
+    double plan_ns, first_ns; /* making the plan, and its first run, in which some drivers compile */
+    /* ns of a run. device.count 0: no timestamps; cpu, of all threads of the process: only where a CPU is the device */
+    struct bench_stat device, wall, cpu;
 
     heed_plan *plan;
     struct heed_arg args[HEED_ARG_COUNT];
     heed_buffer *buffers[HEED_ARG_COUNT];
     uint32_t arg_count, run_count;
     bool slow; /* a run takes longer than three budgets: one has to do */
-    double *device_ns, *wall_ns;
+    double *device_ns, *wall_ns, *cpu_ns;
 };
 
 /* The time that rates are computed from: the device's, where it has a clock. */

@@ -49,12 +49,15 @@ static void write_row(FILE *out, const struct bench_result *result, const struct
     double ns = bench_row_time(row)->median;
     write_stat(out, "device_ns", &row->device);
     write_stat(out, "wall_ns", &row->wall);
+    write_stat(out, "cpu_ns", &row->cpu);
     fprintf(out,
             ",\n      \"plan_ns\": %.0f,\n      \"first_run_ns\": %.0f,\n      \"dispatches\": %" PRIu32
-            ",\n      \"flops\": %" PRIu64 ",\n      \"input_bytes\": %" PRIu64 ",\n      \"output_bytes\": %" PRIu64
+            ",\n      \"pipelines\": %" PRIu32 ",\n      \"pipelines_shared\": %" PRIu32 ",\n      \"flops\": %" PRIu64
+            ",\n      \"input_bytes\": %" PRIu64 ",\n      \"output_bytes\": %" PRIu64
             ",\n      \"scratch_bytes\": %" PRIu64 ",\n      \"gflops\": %.6g,\n      \"gbytes_per_s\": %.6g",
-            row->plan_ns, row->first_ns, row->dispatches, row->flops, row->input_bytes, row->output_bytes,
-            row->scratch_bytes, (double)row->flops / ns, (double)(row->input_bytes + row->output_bytes) / ns);
+            row->plan_ns, row->first_ns, row->dispatches, row->pipelines, row->pipelines_shared, row->flops,
+            row->input_bytes, row->output_bytes, row->scratch_bytes, (double)row->flops / ns,
+            (double)(row->input_bytes + row->output_bytes) / ns);
     if (row->samples > 0)
         fprintf(out, ",\n      \"samples\": %" PRIu64 ",\n      \"gsamples_per_s\": %.6g", row->samples,
                 (double)row->samples / ns);

@@ -138,14 +138,15 @@ static void write_roof(FILE *out, const struct axes *a, const struct bench_ceili
     boxes[(*box_count)++] = (struct box){x - 170, y - FONT, x, y + 10};
     for (int i = 0; i < ROOF_BOXES; i++) {
         double at = first * pow(ridge / first, (i + 0.5) / ROOF_BOXES), bx = to_x(a, at), by = to_y(a, at * read);
-        boxes[(*box_count)++] = (struct box){bx - 8, by - 6, bx + 8, by + 6};
+        /* Above it there is text. */
+        boxes[(*box_count)++] = (struct box){bx - 8, by - (i < ROOF_BOXES / 2 ? 22 : 6), bx + 8, by + 6};
     }
     double slope = atan2(to_y(a, 1) - to_y(a, 10), to_x(a, 10) - to_x(a, 1)) * 180 / 3.14159265358979323846;
-    double middle = sqrt(first * ridge);
+    double place = first * pow(ridge / first, 0.25);
     fprintf(out,
             "<text class=\"on-roof\" transform=\"translate(%.1f %.1f) rotate(%.1f)\" text-anchor=\"middle\" "
             "dy=\"-7\">read %.1f GB/s</text>\n",
-            to_x(a, middle), to_y(a, middle * read), -slope, read);
+            to_x(a, place), to_y(a, place * read), -slope, read);
 }
 
 static bool overlaps(const struct box *a, const struct box *b)

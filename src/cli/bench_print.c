@@ -17,6 +17,14 @@ void bench_time_text(double ns, char text[16])
     snprintf(text, 16, "%.*f %s", ns < 9.9995 ? 3 : ns < 99.995 ? 2 : 1, ns, units[unit]);
 }
 
+/* Three significant digits, in units of a thousandth where it is below 1: "0.53 Gsample/s" is "530 Msample/s". */
+static void rate_text(double giga, const char *unit, char text[32])
+{
+    bool small = giga < 1.0;
+    double value = small ? 1000.0 * giga : giga;
+    snprintf(text, 32, "%.*f %c%s", value < 10 ? 2 : value < 100 ? 1 : 0, value, small ? 'M' : 'G', unit);
+}
+
 static int spread_percent(const struct bench_stat *s)
 {
     return s->median > 0 ? (int)(50.0 * (s->high - s->low) / s->median + 0.5) : 0;
@@ -79,7 +87,7 @@ void bench_print_head(const struct bench_result *result)
 
 void bench_print_titles(const struct bench_result *result)
 {
-    printf("%-*s %-4s %-*s %9s %5s %9s %17s %8s %9s %9s\n", shape_width(result), "shape", "type", kernel_width(),
+    printf("%-*s %-4s %-*s %9s %5s %9s %14s %8s %9s %9s\n", shape_width(result), "shape", "type", kernel_width(),
            "kernel", "time", "+-", "call", "rate", "GB/s", "of bound", "first");
     fflush(stdout);
 }
@@ -102,14 +110,15 @@ void bench_print_row(const struct bench_result *result, const struct bench_row *
     if (time->count > 1)
         snprintf(spread, sizeof spread, "%d %%", spread_percent(time));
     if (row->shape->is_deform)
-        snprintf(rate, sizeof rate, "%.4f Gsample/s", (double)row->samples / time->median);
+        rate_text((double)row->samples / time->median, "sample/s", rate);
     else
-        snprintf(rate, sizeof rate, "%.1f GFLOP/s", (double)row->flops / time->median);
+        rate_text((double)row->flops / time->median, "FLOP/s", rate);
     bool memory;
     double least = bench_bound_ns(&result->ceilings, row, &memory);
     if (least > 0)
         snprintf(bound, sizeof bound, "%.0f %% %s", 100.0 * least / time->median, memory ? "mem" : "fma");
-    printf("%9s %5s %9s %17s %8.2f %9s %9s\n", median, spread, call, rate, bytes_per_ns(row), bound, first);
+    printf("%9s %5s %9s %14s %8.2f %9s %9s%s\n", median, spread, call, rate, bytes_per_ns(row), bound, first,
+           row->pipelines_shared > 0 ? "*" : "");
 }
 
 void bench_print_tail(const struct bench_result *result)
@@ -146,9 +155,11 @@ static void print_stat(FILE *stream, const struct bench_stat *s)
 
 void bench_print_csv(const struct bench_result *result, FILE *stream)
 {
-    fputs("model,shape,dtype,kernel,selected,device,driver,device_ns,device_p10_ns,device_p90_ns,device_runs,wall_ns,"
-          "wall_p10_ns,wall_p90_ns,wall_runs,plan_ns,first_run_ns,dispatches,flops,samples,input_bytes,output_bytes,"
-          "scratch_bytes,gflops,gbytes_per_s,gsamples_per_s,bound_ns,bound,skipped\n",
+    fputs("model,shape,dtype,kernel,selected,device,driver,"
+          "device_ns,device_p10_ns,device_p90_ns,device_runs,wall_ns,wall_p10_ns,wall_p90_ns,wall_runs,"
+          "cpu_ns,cpu_p10_ns,cpu_p90_ns,cpu_runs,plan_ns,first_run_ns,dispatches,pipelines,pipelines_shared,"
+          "flops,samples,input_bytes,output_bytes,scratch_bytes,gflops,gbytes_per_s,gsamples_per_s,bound_ns,bound,"
+          "skipped\n",
           stream);
     for (uint32_t i = 0; i < result->row_count; i++) {
         const struct bench_row *row = &result->rows[i];
@@ -162,17 +173,19 @@ void bench_print_csv(const struct bench_result *result, FILE *stream)
         print_field(stream, result->session->info.driver);
         print_stat(stream, &row->device);
         print_stat(stream, &row->wall);
+        print_stat(stream, &row->cpu);
         if (row->skipped[0]) {
-            fputs(",,,,,,,,,,,,,,", stream);
+            fputs(",,,,,,,,,,,,,,,,", stream);
         } else {
             double ns = bench_row_time(row)->median;
             bool memory;
             double bound = bench_bound_ns(&result->ceilings, row, &memory);
             fprintf(stream,
-                    ",%.0f,%.0f,%" PRIu32 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%.4g,%.4g,%.4g",
-                    row->plan_ns, row->first_ns, row->dispatches, row->flops, row->samples, row->input_bytes,
-                    row->output_bytes, row->scratch_bytes, (double)row->flops / ns, bytes_per_ns(row),
-                    (double)row->samples / ns);
+                    ",%.0f,%.0f,%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64
+                    ",%" PRIu64 ",%.4g,%.4g,%.4g",
+                    row->plan_ns, row->first_ns, row->dispatches, row->pipelines, row->pipelines_shared, row->flops,
+                    row->samples, row->input_bytes, row->output_bytes, row->scratch_bytes, (double)row->flops / ns,
+                    bytes_per_ns(row), (double)row->samples / ns);
             if (bound > 0)
                 fprintf(stream, ",%.0f,%s,", bound, memory ? "memory" : "fma");
             else

@@ -215,7 +215,10 @@ bool bench_row_plan(struct session *session, struct bench_row *row)
     heed_plan_get_info(row->plan, &info);
     snprintf(row->kernel, sizeof row->kernel, "%s", info.kernel);
     row->selected = !row->forced;
+    row->on_cpu = session->info.type == HEED_DEVICE_CPU;
     row->dispatches = info.dispatches;
+    row->pipelines = info.pipelines;
+    row->pipelines_shared = info.pipelines_shared;
     row->flops = info.flops;
     row->scratch_bytes = info.scratch_bytes;
     row->arg_count = info.args;
@@ -237,14 +240,26 @@ bool bench_row_plan(struct session *session, struct bench_row *row)
 
 /* ---- runs */
 
-static bool run_once(struct session *session, struct bench_row *row, double *wall, double *device, struct fault *fault)
+static double clock_ns(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* Times go to place `slot`. */
+static bool run_once(struct session *session, struct bench_row *row, uint32_t slot, struct fault *fault)
 {
     heed_fence *fence = NULL;
-    uint64_t start = bench_now_ns(), ns = 0;
+    uint64_t ns = 0;
+    double cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), wall = clock_ns(CLOCK_MONOTONIC);
     bool done = session_ok(session, heed_run(row->plan, row->args, row->arg_count, &fence), "run", fault) &&
                 session_ok(session, heed_fence_wait(fence, UINT64_MAX), "run", fault);
-    *wall = (double)(bench_now_ns() - start);
-    *device = done && session->info.has_timestamps && heed_fence_get_device_ns(fence, &ns) == HEED_OK ? (double)ns : 0;
+    row->wall_ns[slot] = clock_ns(CLOCK_MONOTONIC) - wall;
+    row->cpu_ns[slot] = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    if (done && session->info.has_timestamps && heed_fence_get_device_ns(fence, &ns) != HEED_OK)
+        ns = 0;
+    row->device_ns[slot] = (double)ns;
     heed_fence_destroy(&fence);
     return done;
 }
@@ -252,10 +267,10 @@ static bool run_once(struct session *session, struct bench_row *row, double *wal
 bool bench_row_begin(struct session *session, struct bench_row *row, double budget_ns)
 {
     struct fault fault;
-    double device;
     row->wall_ns = malloc(BENCH_MAX_RUNS * sizeof *row->wall_ns);
     row->device_ns = malloc(BENCH_MAX_RUNS * sizeof *row->device_ns);
-    if (!row->wall_ns || !row->device_ns) {
+    row->cpu_ns = malloc(BENCH_MAX_RUNS * sizeof *row->cpu_ns);
+    if (!row->wall_ns || !row->device_ns || !row->cpu_ns) {
         fault_failed(&fault, "out of host memory");
         return skip(row, &fault);
     }
@@ -272,8 +287,10 @@ bool bench_row_begin(struct session *session, struct bench_row *row, double budg
         row->args[i] = (struct heed_arg){arg.name, row->buffers[i], 0};
     }
     /* What the first run takes is part of the story; the second tells whether more are affordable. */
-    if (!run_once(session, row, &row->first_ns, &device, &fault) ||
-        !run_once(session, row, &row->wall_ns[0], &row->device_ns[0], &fault))
+    if (!run_once(session, row, 0, &fault))
+        return skip(row, &fault);
+    row->first_ns = row->wall_ns[0];
+    if (!run_once(session, row, 0, &fault))
         return skip(row, &fault);
     row->run_count = 1;
     row->slow = row->wall_ns[0] > 3.0 * budget_ns;
@@ -283,17 +300,14 @@ bool bench_row_begin(struct session *session, struct bench_row *row, double budg
 bool bench_row_measure(struct session *session, struct bench_row *row, double ns)
 {
     struct fault fault;
-    double wall, device;
-    if (row->slow)
+    if (row->slow || row->run_count == BENCH_MAX_RUNS)
         return true;
-    if (row->wall_ns[0] < ns && !run_once(session, row, &wall, &device, &fault))
+    if (row->wall_ns[0] < ns && !run_once(session, row, row->run_count, &fault))
         return skip(row, &fault);
     uint64_t start = bench_now_ns();
     do {
-        if (!run_once(session, row, &wall, &device, &fault))
+        if (!run_once(session, row, row->run_count, &fault))
             return skip(row, &fault);
-        row->wall_ns[row->run_count] = wall;
-        row->device_ns[row->run_count] = device;
         row->run_count++;
     } while (row->run_count < BENCH_MAX_RUNS && (double)(bench_now_ns() - start) < ns);
     return true;
@@ -306,6 +320,8 @@ void bench_row_end(struct bench_row *row)
         timestamps &= row->device_ns[i] > 0;
     if (row->run_count > 0 && !row->skipped[0]) {
         row->wall = bench_stat(row->wall_ns, row->run_count);
+        if (row->on_cpu)
+            row->cpu = bench_stat(row->cpu_ns, row->run_count);
         if (timestamps)
             row->device = bench_stat(row->device_ns, row->run_count);
     }
@@ -314,6 +330,7 @@ void bench_row_end(struct bench_row *row)
     heed_plan_destroy(&row->plan);
     free(row->wall_ns);
     free(row->device_ns);
-    row->wall_ns = row->device_ns = NULL;
+    free(row->cpu_ns);
+    row->wall_ns = row->device_ns = row->cpu_ns = NULL;
     row->run_count = 0;
 }

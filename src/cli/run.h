@@ -21,16 +21,18 @@ struct device_options {
 };
 
 /* clang-format off */
-#define DEVICE_OPTIONS(type, member) \
+#define WHERE_OPTIONS(type, member) \
     {OPTION_HEADING, "where it runs", NULL, NULL, 0}, \
     {OPTION_TEXT, "device", "D", "index, UUID or part of the name, as heed devices prints them; default: the best", \
      offsetof(type, member.device)}, \
     {OPTION_CHOICE, "backend", "auto|reference|vulkan", "default: auto, the best Vulkan device, else the reference", \
      offsetof(type, member.backend)}, \
     {OPTION_TEXT, "kernel", "NAME", "exactly this kernel; heed explain lists them", offsetof(type, member.kernel)}, \
-    {OPTION_FLAG, "no-cache", NULL, "neither use nor keep compiled pipelines (in ~/.cache/heed)", \
-     offsetof(type, member.no_cache)}, \
     {OPTION_FLAG, "verbose", NULL, "say on stderr what was chosen", offsetof(type, member.verbose)}
+#define DEVICE_OPTIONS(type, member) \
+    WHERE_OPTIONS(type, member), \
+    {OPTION_FLAG, "no-cache", NULL, "neither use nor keep compiled pipelines (in ~/.cache/heed)", \
+     offsetof(type, member.no_cache)}
 /* clang-format on */
 
 /* ---- a context, a device, and the last message of the library */
