@@ -20,10 +20,7 @@ const uint WG = gl_WorkGroupSize.x;
 const uint DT_Q = DTYPES & 15u, DT_K = (DTYPES >> 4) & 15u, DT_V = (DTYPES >> 8) & 15u, DT_O = (DTYPES >> 12) & 15u,
            DT_MASK = (DTYPES >> 16) & 15u;
 
-bool flag(uint bit)
-{
-    return (FLAGS & bit) != 0u;
-}
+#define flag(bit) ((FLAGS & (bit)) != 0u)
 
 #include "tensor.glsl"
 #include "score.h"

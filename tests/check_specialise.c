@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Folding of specialisation constants, over a module written by hand. */
+ * Folding of specialisation constants, and what it leaves of the code, over modules written by hand. */
 #include "vulkan/specialise.h"
 
 #include <check.h>
@@ -18,8 +18,29 @@ enum {
     SPEC_CONSTANT = 50,
     SPEC_CONSTANT_COMPOSITE = 51,
     SPEC_CONSTANT_OP = 52,
+    NAME = 5,
+    ENTRY_POINT = 15,
+    TYPE_VOID = 19,
+    TYPE_POINTER = 32,
+    TYPE_FUNCTION = 33,
     FUNCTION = 54,
+    PARAMETER = 55,
+    FUNCTION_END = 56,
+    CALL = 57,
+    VARIABLE = 59,
+    LOAD = 61,
+    STORE = 62,
     DECORATE = 71,
+    I_ADD = 128,
+    I_EQUAL = 170,
+    PHI = 245,
+    LOOP_MERGE = 246,
+    SELECTION_MERGE = 247,
+    LABEL = 248,
+    BRANCH = 249,
+    BRANCH_CONDITIONAL = 250,
+    RETURN = 253,
+    UNREACHABLE = 255,
 };
 
 #define INSTRUCTION(opcode, length) ((uint32_t)(length) << 16 | (opcode))
@@ -178,12 +199,185 @@ START_TEST(left_alone)
     PUT(&m, SPEC_CONSTANT_OP, UINT, SHIFTED, 194, A, A);
     PUT(&m, SPEC_CONSTANT_OP, UINT, NEGATED, 126, A);
     PUT(&m, SPEC_CONSTANT_OP, UINT, AFTER, 128, NEGATED, B);
-    PUT(&m, FUNCTION, UINT, 60, 0, 61);
-    PUT(&m, SPEC_CONSTANT_OP, UINT, 62, 128, A, B); /* words of functions are not looked at */
     fold(&m);
     for (uint32_t id = DIVIDED; id <= AFTER; id++)
         ck_assert_ptr_nonnull(find(SPEC_CONSTANT_OP, id));
-    ck_assert_ptr_nonnull(find(SPEC_CONSTANT_OP, 62));
+}
+END_TEST
+
+/* ---- code */
+
+enum { VOID = FIRST_RESULT, SIGNATURE, POINTER, WITH_POINTER, MAIN, HELPER, START, YES, NO, JOIN, X, Y, Z, INNER = 40 };
+
+/* void main(), void helper(uint *); HELPER's parameter is X. FLAG is true, A and B are what fold() gives. */
+static void begin_code(struct module *m)
+{
+    begin(m);
+    PUT(m, TYPE_VOID, VOID);
+    PUT(m, TYPE_FUNCTION, SIGNATURE, VOID);
+    PUT(m, TYPE_POINTER, POINTER, 7, UINT);
+    PUT(m, TYPE_FUNCTION, WITH_POINTER, VOID, POINTER);
+    PUT(m, ENTRY_POINT, 5, MAIN, 0);
+}
+
+static void begin_function(struct module *m, uint32_t id, uint32_t type, uint32_t label)
+{
+    PUT(m, FUNCTION, VOID, id, 0, type);
+    if (type == WITH_POINTER)
+        PUT(m, PARAMETER, POINTER, X);
+    PUT(m, LABEL, label);
+}
+
+static void end_function(struct module *m)
+{
+    put(m, 2, (const uint32_t[]){INSTRUCTION(RETURN, 1), INSTRUCTION(FUNCTION_END, 1)});
+}
+
+static bool has_label(uint32_t id)
+{
+    for (size_t at = 5; at < folded.count; at += folded.words[at] >> 16)
+        if ((folded.words[at] & 0xffff) == LABEL && folded.words[at + 1] == id)
+            return true;
+    return false;
+}
+
+static uint32_t count(uint32_t opcode)
+{
+    uint32_t n = 0;
+    for (size_t at = 5; at < folded.count; at += folded.words[at] >> 16)
+        n += (folded.words[at] & 0xffff) == opcode;
+    return n;
+}
+
+/* if (condition) y = A + A; else { helper(); y = B + B }  x = phi */
+static void put_choice(struct module *m, uint32_t condition)
+{
+    PUT(m, SELECTION_MERGE, JOIN, 0);
+    PUT(m, BRANCH_CONDITIONAL, condition, YES, NO);
+    PUT(m, LABEL, YES);
+    PUT(m, I_ADD, UINT, Y, A, A);
+    PUT(m, BRANCH, JOIN);
+    PUT(m, LABEL, NO);
+    PUT(m, CALL, VOID, INNER, HELPER);
+    PUT(m, I_ADD, UINT, Z, B, B);
+    PUT(m, BRANCH, JOIN);
+    PUT(m, LABEL, JOIN);
+    PUT(m, PHI, UINT, X, Y, YES, Z, NO);
+}
+
+START_TEST(branches)
+{
+    struct module m;
+    begin_code(&m);
+    PUT(&m, NAME, Z, 0x7a);
+    PUT(&m, DECORATE, Y, 42);
+    PUT(&m, DECORATE, Z, 42);
+    begin_function(&m, MAIN, SIGNATURE, START);
+    put_choice(&m, FLAG);
+    end_function(&m);
+    begin_function(&m, HELPER, SIGNATURE, INNER + 1);
+    end_function(&m);
+    fold(&m);
+    ck_assert(has_label(START) && has_label(YES) && has_label(JOIN) && !has_label(NO));
+    ck_assert_ptr_null(find(FUNCTION, HELPER));
+    ck_assert_ptr_nonnull(find(FUNCTION, MAIN));
+    ck_assert_uint_eq(count(SELECTION_MERGE) + count(BRANCH_CONDITIONAL) + count(NAME), 0);
+    const uint32_t *phi = find(PHI, X);
+    ck_assert_uint_eq(phi[0] >> 16, 5);
+    ck_assert(phi[3] == Y && phi[4] == YES);
+    ck_assert_ptr_nonnull(find(DECORATE, Y));
+    ck_assert_ptr_null(find(DECORATE, Z));
+
+    /* What is not known stays. */
+    enum { UNKNOWN = INNER + 2 };
+    begin_code(&m);
+    begin_function(&m, MAIN, SIGNATURE, START);
+    PUT(&m, I_EQUAL, BOOL, UNKNOWN, LATE, A);
+    put_choice(&m, UNKNOWN);
+    end_function(&m);
+    begin_function(&m, HELPER, SIGNATURE, INNER + 1);
+    end_function(&m);
+    fold(&m);
+    ck_assert(has_label(YES) && has_label(NO) && has_label(INNER + 1));
+    ck_assert_uint_eq(find(PHI, X)[0] >> 16, 7);
+    ck_assert_uint_eq(count(SELECTION_MERGE), 1);
+}
+END_TEST
+
+/* helper(uint *x) { if (*x == 7) ...; else ... }, called with what is in a variable. */
+static bool inner_no_is_left(const uint32_t *stored, uint32_t calls, bool helper_stores, bool stores_between)
+{
+    enum { LOADED = 30, IS_SEVEN, OUTER = 32, IN_YES, IN_NO, IN_JOIN, IN_START, RESULT };
+    struct module m;
+    begin_code(&m);
+    begin_function(&m, HELPER, WITH_POINTER, IN_START);
+    PUT(&m, LOAD, UINT, LOADED, X);
+    PUT(&m, I_EQUAL, BOOL, IS_SEVEN, LOADED, SEVEN);
+    PUT(&m, SELECTION_MERGE, IN_JOIN, 0);
+    PUT(&m, BRANCH_CONDITIONAL, IS_SEVEN, IN_YES, IN_NO);
+    PUT(&m, LABEL, IN_YES);
+    PUT(&m, BRANCH, IN_JOIN);
+    PUT(&m, LABEL, IN_NO);
+    PUT(&m, BRANCH, IN_JOIN);
+    PUT(&m, LABEL, IN_JOIN);
+    if (helper_stores)
+        PUT(&m, STORE, X, B);
+    end_function(&m);
+    begin_function(&m, MAIN, SIGNATURE, START);
+    for (uint32_t i = 0; i < calls; i++)
+        PUT(&m, VARIABLE, POINTER, INNER + i, 7);
+    for (uint32_t i = 0; i < calls; i++) {
+        PUT(&m, STORE, INNER + i, stored[i]);
+        PUT(&m, CALL, VOID, INNER + 10 + i, HELPER, INNER + i);
+        if (stores_between)
+            PUT(&m, STORE, INNER + i, LATE);
+    }
+    end_function(&m);
+    fold(&m);
+    ck_assert(has_label(IN_YES));
+    return has_label(IN_NO);
+}
+
+START_TEST(arguments)
+{
+    ck_assert(!inner_no_is_left((const uint32_t[]){SEVEN}, 1, false, false));
+    ck_assert(!inner_no_is_left((const uint32_t[]){SEVEN, SEVEN, SEVEN}, 3, false, false));
+    ck_assert(inner_no_is_left((const uint32_t[]){SEVEN, B}, 2, false, false));
+    ck_assert(inner_no_is_left((const uint32_t[]){LATE}, 1, false, false));
+    ck_assert(inner_no_is_left((const uint32_t[]){SEVEN}, 1, true, false));
+    ck_assert(inner_no_is_left((const uint32_t[]){SEVEN}, 1, false, true));
+}
+END_TEST
+
+/* for (;;) { if (FLAG) break; continue; }: no way leads to the continue target, and the loop still names it. */
+START_TEST(loops)
+{
+    enum { HEAD = 30, BODY, OUT, REST, AGAIN, AFTER };
+    struct module m;
+    begin_code(&m);
+    begin_function(&m, MAIN, SIGNATURE, START);
+    PUT(&m, BRANCH, HEAD);
+    PUT(&m, LABEL, HEAD);
+    PUT(&m, LOOP_MERGE, AFTER, AGAIN, 0);
+    PUT(&m, BRANCH, BODY);
+    PUT(&m, LABEL, BODY);
+    PUT(&m, SELECTION_MERGE, REST, 0);
+    PUT(&m, BRANCH_CONDITIONAL, FLAG, OUT, REST);
+    PUT(&m, LABEL, OUT);
+    PUT(&m, BRANCH, AFTER);
+    PUT(&m, LABEL, REST);
+    PUT(&m, BRANCH, AGAIN);
+    PUT(&m, LABEL, AGAIN);
+    PUT(&m, I_ADD, UINT, X, A, A);
+    PUT(&m, BRANCH, HEAD);
+    PUT(&m, LABEL, AFTER);
+    end_function(&m);
+    fold(&m);
+    ck_assert(has_label(OUT) && has_label(AGAIN) && has_label(AFTER) && !has_label(REST));
+    ck_assert_ptr_null(find(I_ADD, X));
+    ck_assert_uint_eq(count(LOOP_MERGE), 1);
+    ck_assert_uint_eq(count(BRANCH), 5);
+    ck_assert_uint_eq(count(UNREACHABLE), 0);
 }
 END_TEST
 
@@ -194,6 +388,9 @@ int main(void)
     tcase_add_test(test, operations);
     tcase_add_test(test, composites);
     tcase_add_test(test, left_alone);
+    tcase_add_test(test, branches);
+    tcase_add_test(test, arguments);
+    tcase_add_test(test, loops);
     Suite *suite = suite_create("check_specialise");
     suite_add_tcase(suite, test);
     SRunner *runner = srunner_create(suite);

@@ -60,9 +60,9 @@ struct id {
     uint32_t count;
 };
 
-/* False: not an operation that is folded here. */
-static bool evaluate(uint32_t opcode, uint32_t a, uint32_t b, uint32_t c, uint32_t *result)
+bool heed_spirv_evaluate(uint32_t opcode, const uint32_t operands[3], uint32_t *result)
 {
+    const uint32_t a = operands[0], b = operands[1], c = operands[2];
     switch (opcode) {
     case OP_I_ADD:
         *result = a + b;
@@ -130,6 +130,12 @@ static bool evaluate(uint32_t opcode, uint32_t a, uint32_t b, uint32_t c, uint32
     }
 }
 
+bool heed_spirv_evaluates(uint32_t opcode)
+{
+    uint32_t any;
+    return heed_spirv_evaluate(opcode, (const uint32_t[]){1, 1, 1}, &any);
+}
+
 /* OpSpecConstantOp: type, result, opcode, operands. */
 static bool fold(const struct id *ids, const uint32_t *words, uint32_t length, uint32_t *result)
 {
@@ -149,7 +155,7 @@ static bool fold(const struct id *ids, const uint32_t *words, uint32_t length, u
             return false;
         operand[i - 4] = ids[words[i]].value;
     }
-    return evaluate(words[3], operand[0], operand[1], operand[2], result);
+    return heed_spirv_evaluate(words[3], operand, result);
 }
 
 static uint32_t *put_constant(uint32_t *out, const struct id *ids, uint32_t type, uint32_t result, uint32_t value)
@@ -212,16 +218,19 @@ size_t heed_spirv_specialise(heed_context *context, const uint32_t *code, size_t
                              uint32_t count, uint32_t *out)
 {
     struct id *ids = heed_alloc(context, code[3], sizeof *ids); /* the module's bound */
-    if (!ids)
-        return 0;
-    uint32_t *to = out;
-    memcpy(to, code, HEADER_WORDS * sizeof *to);
-    to += HEADER_WORDS;
-    size_t at = HEADER_WORDS;
-    for (; at < words && (code[at] & 0xffff) != OP_FUNCTION; at += code[at] >> 16)
-        to = translate(ids, code + at, values, count, to);
-    memcpy(to, code + at, (words - at) * sizeof *to);
-    to += words - at;
+    uint32_t *folded = heed_alloc(context, words, sizeof *folded), *to = folded;
+    size_t left = 0;
+    if (ids && folded) {
+        memcpy(to, code, HEADER_WORDS * sizeof *to);
+        to += HEADER_WORDS;
+        size_t at = HEADER_WORDS;
+        for (; at < words && (code[at] & 0xffff) != OP_FUNCTION; at += code[at] >> 16)
+            to = translate(ids, code + at, values, count, to);
+        memcpy(to, code + at, (words - at) * sizeof *to);
+        to += words - at;
+        left = heed_spirv_prune(context, folded, (size_t)(to - folded), out);
+    }
+    heed_free(context, folded);
     heed_free(context, ids);
-    return (size_t)(to - out);
+    return left;
 }
