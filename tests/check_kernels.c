@@ -21,6 +21,9 @@ static const char usage[] =
     "  --line TEXT       this problem only\n"
     "  --seed N          other random numbers\n"
     "  --quick           only the lines with the word \"quick\", and one kernel for each\n"
+    "  --limits LIST     as on a smaller device: shared=BYTES, group=INVOCATIONS, buffers=N, range=BYTES, "
+    "alignment=BYTES,\n"
+    "                    no_subgroups, no_matrix; parted by commas\n"
     "  --all             every kernel for every line: many minutes on a software driver. Without it two kernels take\n"
     "                    turns from line to line (other ones with another seed); lines with the word \"all\" have all\n"
     "  --verbose         a line for every run, and for every refusal\n"
@@ -43,6 +46,7 @@ struct options {
     enum heed_backend backend;
     const char *files[FILES_MAX];
     int file_count;
+    struct heed_limits limits;
     uint64_t seed;
     bool quick, all, verbose, list;
 };
@@ -391,6 +395,43 @@ static void report(struct suite *suite, bool complete)
     }
 }
 
+/* "shared=16384,no_subgroups": the value of a word counts from 1 up. */
+static bool parse_limits(struct heed_limits *limits, const char *list)
+{
+    const struct {
+        const char *key;
+        uint32_t *number;
+    } keys[] = {{"shared=", &limits->max_shared_bytes},
+                {"group=", &limits->max_group_size},
+                {"buffers=", &limits->max_storage_buffers},
+                {"alignment=", &limits->min_offset_alignment}};
+    char text[256];
+    if (strlen(list) >= sizeof text)
+        return false;
+    strcpy(text, list);
+    for (char *word = strtok(text, ","); word; word = strtok(NULL, ",")) {
+        const char *value = strchr(word, '=');
+        char *end = NULL;
+        const unsigned long long number = value ? strtoull(value + 1, &end, 10) : 0;
+        if (value && (*end || number == 0 || number > UINT32_MAX))
+            return false;
+        size_t k = 0;
+        while (k < sizeof keys / sizeof *keys && strncmp(word, keys[k].key, strlen(keys[k].key)) != 0)
+            k++;
+        if (k < sizeof keys / sizeof *keys)
+            *keys[k].number = (uint32_t)number;
+        else if (strncmp(word, "range=", 6) == 0)
+            limits->max_storage_range = number;
+        else if (strcmp(word, "no_subgroups") == 0)
+            limits->no_subgroups = true;
+        else if (strcmp(word, "no_matrix") == 0)
+            limits->no_matrix = true;
+        else
+            return false;
+    }
+    return true;
+}
+
 static bool parse_options(struct options *options, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -418,6 +459,9 @@ static bool parse_options(struct options *options, int argc, char **argv)
             options->line = value;
         } else if (strcmp(argv[i], "--shapes") == 0 && options->file_count < FILES_MAX) {
             options->files[options->file_count++] = value;
+        } else if (strcmp(argv[i], "--limits") == 0) {
+            if (!parse_limits(&options->limits, value))
+                return false;
         } else if (strcmp(argv[i], "--seed") == 0) {
             char *end;
             options->seed = strtoull(value, &end, 0);
@@ -445,6 +489,7 @@ static enum heed_status open_devices(struct suite *suite)
         .struct_size = sizeof desc,
         .backend = suite->options.backend,
         .select = suite->options.device,
+        .limits = suite->options.limits,
     };
     enum heed_status status = heed_device_create(suite->context, &desc, &suite->device);
     if (status != HEED_OK || suite->device->ops->direct_kernel)
@@ -457,7 +502,8 @@ static enum heed_status open_devices(struct suite *suite)
         {.max_storage_range = 16384, .min_offset_alignment = 64},
     };
     for (int i = 0; i < 2 && status == HEED_OK; i++) {
-        desc.limits = limits[i];
+        desc.limits = info.limits;
+        heed_limits_lower(&desc.limits, &limits[i]);
         status = heed_device_create(suite->context, &desc, &suite->limited[i]);
     }
     return status;
