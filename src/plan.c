@@ -14,6 +14,7 @@ static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_SCORES] = "attn_scores",
     [HEED_KERNEL_ATTN_SCORES_LANES] = "attn_scores_lanes",
     [HEED_KERNEL_ATTN_SOFTMAX] = "attn_softmax",
+    [HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP] = "attn_softmax_subgroup",
     [HEED_KERNEL_ATTN_AGGREGATE] = "attn_aggregate",
     [HEED_KERNEL_PACK] = "pack",
     [HEED_KERNEL_DEFORM] = "deform",

@@ -16,7 +16,8 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_MERGE,
     HEED_KERNEL_ATTN_SCORES,
     HEED_KERNEL_ATTN_SCORES_LANES,
-    HEED_KERNEL_ATTN_SOFTMAX,
+    HEED_KERNEL_ATTN_SOFTMAX,          /* attn_softmax.comp */
+    HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP, /* attn_softmax.comp with -DHEED_SUBGROUP */
     HEED_KERNEL_ATTN_AGGREGATE,
     HEED_KERNEL_PACK,
     HEED_KERNEL_DEFORM,
@@ -62,7 +63,7 @@ struct heed_plan {
     uint64_t scratch_bytes;
     uint64_t compile_ns;
     uint32_t pipelines, pipelines_shared, pipelines_cached; /* as in heed_plan_info */
-    void *backend; /* the backend's own: pipelines */
+    void *backend;                                          /* the backend's own: pipelines */
 };
 
 /* Scratch regions and the scratch argument itself are aligned to this: the largest minStorageBufferOffsetAlignment. */

@@ -192,7 +192,7 @@ static const struct heed_candidate attention[] = {
     STAGED("attn_staged"),
 };
 static const struct heed_candidate scores[] = {STAGED("attn_scores")};
-static const struct heed_candidate softmax[] = {STAGED_PLAIN("attn_softmax")};
+static const struct heed_candidate softmax[] = {STAGED("attn_softmax")};
 static const struct heed_candidate aggregate[] = {STAGED_PLAIN("attn_aggregate")};
 
 #define LIST(rows) (*count = sizeof(rows) / sizeof *(rows), (rows))
