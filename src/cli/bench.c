@@ -190,8 +190,9 @@ enum { GROUP_BYTES = 512 << 20, GROUP_ROWS = 64 };
 static bool time_group(struct session *session, struct bench_result *result, uint32_t first, uint32_t count,
                        struct fault *fault)
 {
-    char doing[160];
+    char doing[160] = "compiling";
     double round_ns = result->budget_s * 1e9 / result->rounds;
+    session->progress = progress_begin(doing);
     for (uint32_t i = first; i < first + count; i++) {
         struct bench_row *row = &result->rows[i];
         if (row->skipped[0] || row->dropped)
@@ -213,7 +214,7 @@ static bool time_group(struct session *session, struct bench_result *result, uin
             bench_row_measure(session, row, round_ns);
         }
     }
-    progress_end(&session->progress); /* `doing` ends here, and rows are printed */
+    progress_end(&session->progress); /* before rows are printed */
     return done;
 }
 
@@ -248,7 +249,6 @@ static bool time_rows(struct session *session, struct bench_result *result, cons
                 bench_print_row(result, &result->rows[i]);
         }
         fflush(stdout);
-        session->progress = progress_begin("compiling");
     }
     return true;
 }
@@ -323,9 +323,10 @@ static bool sweep(struct session *session, struct bench_result *result, struct b
                   const struct values *values, struct fault *fault)
 {
     uint32_t cliffs = 0;
-    progress_say(session->progress, "counting work");
-    if (!bench_sweep_shapes(session, &result->ceilings, values->only, shapes, fault) ||
-        !add_all_rows(result, shapes, values, fault))
+    session->progress = progress_begin("counting work");
+    bool counted = bench_sweep_shapes(session, &result->ceilings, values->only, shapes, fault);
+    progress_end(&session->progress);
+    if (!counted || !add_all_rows(result, shapes, values, fault))
         return false;
     bench_print_head(result);
     if (!time_rows(session, result, values, false, fault))
@@ -354,6 +355,7 @@ static bool run(const struct values *values, struct bench_result *result, struct
         progress_say(session.progress, "ceilings of the device");
         done = bench_ceilings_begin(&session, &result->ceilings, fault) &&
                bench_ceilings_measure(&session, &result->ceilings, fault);
+        progress_end(&session.progress); /* each group of rows has its own */
     }
     if (values->sweep)
         done = done && sweep(&session, result, shapes, values, fault);

@@ -14,7 +14,7 @@ struct progress {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    const char *what;
+    char what[200];
     bool over;
 };
 
@@ -55,7 +55,7 @@ struct progress *progress_begin(const char *what)
     struct progress *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
-    p->what = what;
+    snprintf(p->what, sizeof p->what, "%s", what);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     if (pthread_create(&p->thread, NULL, show, p) != 0) {
@@ -72,7 +72,7 @@ void progress_say(struct progress *p, const char *what)
     if (!p)
         return;
     pthread_mutex_lock(&p->lock);
-    p->what = what;
+    snprintf(p->what, sizeof p->what, "%s", what);
     pthread_mutex_unlock(&p->lock);
 }
 

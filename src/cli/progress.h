@@ -8,7 +8,6 @@ struct progress;
 /* From a second on shows `what` with the time that has passed. Only when standard error is a terminal; NULL otherwise.
  */
 struct progress *progress_begin(const char *what);
-/* The text must live until the next call or the end. */
 void progress_say(struct progress *progress, const char *what);
 /* Clears the line. */
 void progress_end(struct progress **progress);
