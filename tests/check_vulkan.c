@@ -215,6 +215,47 @@ START_TEST(odd_offsets)
 }
 END_TEST
 
+/* In pieces, each in a submission of its own. */
+START_TEST(record_ranges)
+{
+    struct app app;
+    app_open(&app, loader_entry, context);
+    app_import(&app, 0);
+    heed_plan plan;
+    plan_init(&plan, app.heed);
+    ck_assert_int_eq(heed_vk_plan_compile(&plan), HEED_OK);
+    struct tensors t;
+    tensors_open(&app, &t, 0);
+    heed_vk_binding *binding;
+    ck_assert_int_eq(heed_vk_bind(&plan, t.args, 3, &binding), HEED_OK);
+    static const uint32_t counts[] = {1, 0, 3, 2, STEPS - 6};
+    for (uint32_t i = 0, first = 0; i < 5; first += counts[i++]) {
+        VkCommandPool pool;
+        VkCommandBuffer commands = app_begin(&app, &pool);
+        ck_assert_int_eq(heed_vk_record_range(binding, commands, first, counts[i]), HEED_OK);
+        app_end(&app, commands);
+        app_submit(&app, commands);
+        app.vk.DestroyCommandPool(app.device, pool, NULL);
+    }
+    ck_assert_uint_eq(vk_wrap.dispatches, STEPS);
+    tensors_check(&t, 0);
+    VkCommandPool pool;
+    VkCommandBuffer commands = app_begin(&app, &pool);
+    static const uint32_t wrong[][2] = {{0, STEPS + 1}, {STEPS, 1}, {STEPS + 1, 0}, {1, UINT32_MAX}};
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(heed_vk_record_range(binding, commands, wrong[i][0], wrong[i][1]), HEED_ERR_ARGUMENT);
+    ck_assert_str_eq(last_line, "vulkan: record: 4294967295 dispatches from 1 on are not among the 10 of the plan");
+    ck_assert_uint_eq(vk_wrap.dispatches, STEPS);
+    app_end(&app, commands);
+    heed_vk_binding_destroy(&binding);
+    plan_clear(&plan);
+    app.vk.DestroyCommandPool(app.device, pool, NULL);
+    tensors_close(&app, &t);
+    app_close(&app);
+    ck_assert_int_eq(vk_wrap.live, 0);
+}
+END_TEST
+
 START_TEST(bind_refuses)
 {
     struct app app;
@@ -432,6 +473,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, import_refuses);
     tcase_add_test(tcase, record_only_records);
     tcase_add_loop_test(tcase, odd_offsets, 0, 6);
+    tcase_add_test(tcase, record_ranges);
     tcase_add_test(tcase, bind_refuses);
     tcase_add_test(tcase, threads_record);
     tcase_add_loop_test(tcase, both_modes_agree, 0, 2);

@@ -12,6 +12,7 @@
 
 /* A scenario that can be taken up where it failed. */
 struct own {
+    uint64_t step_ns; /* of each of its STEPS steps, where a submission may take 10000 */
     heed_device *device;
     heed_plan plan;
     heed_buffer *q, *o;
@@ -22,11 +23,15 @@ struct own {
 static enum heed_status own_step(struct own *own)
 {
     enum heed_status status = HEED_OK;
+    const struct heed_device_desc desc = {.struct_size = sizeof desc,
+                                          .limits.max_dispatch_ns = own->step_ns > 0 ? 1000 : 0};
     if (!own->device)
-        status = heed_vk_create(context, NULL, 0, vk_wrap_get_instance_proc_addr, NULL, &own->device);
+        status = heed_vk_create(context, &desc, 0, vk_wrap_get_instance_proc_addr, NULL, &own->device);
     if (!status && !own->plan.backend) {
         if (!own->plan.device)
             plan_init(&own->plan, own->device);
+        for (uint32_t i = 0; i < own->plan.step_count; i++)
+            own->plan.steps[i].ns = own->step_ns;
         status = heed_vk_plan_compile(&own->plan);
     }
     if (!status && !own->q)
@@ -91,6 +96,26 @@ START_TEST(own_mode_runs)
 }
 END_TEST
 
+/* What would keep the GPU busy for too long is submitted in several pieces. */
+START_TEST(many_submissions)
+{
+    static const struct {
+        uint64_t step_ns;
+        uint32_t submits;
+    } cases[] = {{0, 1}, {1000, 1}, {1001, 2}, {4000, STEPS / 2}, {10000, STEPS}, {UINT64_MAX, STEPS}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct own own = {.step_ns = cases[i].step_ns};
+        ck_assert_int_eq(own_step(&own), HEED_OK);
+        const uint32_t before = vk_wrap.submits;
+        const struct heed_arg args[] = {{"q", own.q, 4}, {"o", own.o, 12}};
+        ck_assert_int_eq(heed_run(&own.plan, args, 2, NULL), HEED_OK);
+        ck_assert_uint_eq(vk_wrap.submits - before, cases[i].submits);
+        own_close(&own);
+    }
+    ck_assert_int_eq(vk_wrap.live, 0);
+}
+END_TEST
+
 /* More than the staging buffer takes at once. */
 START_TEST(large_transfers)
 {
@@ -125,12 +150,13 @@ static const struct fault {
     VkResult result;
     enum heed_status status;
     enum vk_wrap_memory memory;
+    uint64_t step_ns;
 } faults[] = {
-    {VK_ERROR_OUT_OF_HOST_MEMORY, HEED_ERR_HOST_MEMORY, VK_WRAP_MEMORY_AS_IS},
-    {VK_ERROR_OUT_OF_DEVICE_MEMORY, HEED_ERR_DEVICE_MEMORY, VK_WRAP_MEMORY_STAGED},
-    {VK_ERROR_DEVICE_LOST, HEED_ERR_DEVICE_LOST, VK_WRAP_MEMORY_AS_IS},
-    {VK_ERROR_DEVICE_LOST, HEED_ERR_DEVICE_LOST, VK_WRAP_MEMORY_STAGED},
-    {VK_ERROR_UNKNOWN, HEED_ERR_BACKEND, VK_WRAP_MEMORY_NOT_COHERENT},
+    {VK_ERROR_OUT_OF_HOST_MEMORY, HEED_ERR_HOST_MEMORY, VK_WRAP_MEMORY_AS_IS, 4000},
+    {VK_ERROR_OUT_OF_DEVICE_MEMORY, HEED_ERR_DEVICE_MEMORY, VK_WRAP_MEMORY_STAGED, 0},
+    {VK_ERROR_DEVICE_LOST, HEED_ERR_DEVICE_LOST, VK_WRAP_MEMORY_AS_IS, 4000},
+    {VK_ERROR_DEVICE_LOST, HEED_ERR_DEVICE_LOST, VK_WRAP_MEMORY_STAGED, 0},
+    {VK_ERROR_UNKNOWN, HEED_ERR_BACKEND, VK_WRAP_MEMORY_NOT_COHERENT, 0},
 };
 
 /* Every call fails once. What was made is released, and what was not lost works on. */
@@ -144,7 +170,7 @@ START_TEST(every_call_fails_once)
         vk_wrap.fail_with = fault->result;
         vk_wrap.fail_at = n;
         last_line[0] = 0;
-        struct own own = {.device = NULL};
+        struct own own = {.step_ns = fault->step_ns};
         enum heed_status status = own_step(&own);
         const char *failed = vk_wrap.failed;
         if (failed) {
@@ -341,6 +367,7 @@ static void add(TCase *tcase)
     tcase_set_timeout(tcase, 600);
     tcase_add_loop_test(tcase, own_mode_runs, 0, 3);
     tcase_add_loop_test(tcase, large_transfers, 0, 3);
+    tcase_add_test(tcase, many_submissions);
     tcase_add_test(tcase, threads_run);
     tcase_add_test(tcase, forked_child);
     tcase_add_test(tcase, no_driver);

@@ -178,7 +178,8 @@ struct heed_limits {
     uint64_t max_dispatch_ns;       /* what a dispatch may take, by a careful estimate from the device's type and
                                        size: longer work is split by batches, heads, rows and keys. The device's own:
                                        100 ms, because systems reset a GPU after 2 s; on the reference and on software
-                                       drivers, which no watchdog looks at, UINT64_MAX (any value lowers it) */
+                                       drivers, which no watchdog looks at, UINT64_MAX (any value lowers it). Own mode
+                                       submits 10 times as much at once; for imported devices see heed_vk_record_range */
     bool no_subgroups;              /* use no kernel with subgroup operations */
     bool no_matrix;                 /* use no matrix units: for drivers that get them wrong */
 };

@@ -110,6 +110,13 @@ HEED_API void heed_vk_binding_destroy(heed_vk_binding **binding);
  * It leaves the compute bind point's pipeline, descriptor set 0 and push constants changed. */
 HEED_API enum heed_status heed_vk_record(const heed_vk_binding *binding, VkCommandBuffer command_buffer);
 
+/* The same for dispatches first .. first + count - 1 of heed_plan_info.dispatches: systems reset a GPU not only for a
+ * dispatch of 2 s, but also (amdgpu) for a submission of 2 s. A plan of many dispatches goes into several command buffers,
+ * each with count * heed_plan_info.longest_dispatch_ns well below that; they are submitted to one queue, one submission
+ * each, in the order of the dispatches. HEED_ERR_ARGUMENT: there are not so many. */
+HEED_API enum heed_status heed_vk_record_range(const heed_vk_binding *binding, VkCommandBuffer command_buffer,
+                                               uint32_t first, uint32_t count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -113,7 +113,8 @@ enum heed_status heed_vk_binding_create(heed_plan *plan, const struct heed_vk_ra
     return status;
 }
 
-void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuffer commands)
+void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuffer commands, uint32_t first,
+                            uint32_t count)
 {
     static const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                                             .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
@@ -123,7 +124,7 @@ void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuff
     const struct heed_vk_functions *vk = &device->vk;
     const struct heed_vk_plan *compiled = plan->backend;
     VkPipeline bound = VK_NULL_HANDLE;
-    for (uint32_t i = 0; i < plan->step_count; i++) {
+    for (uint32_t i = first; i < first + count; i++) {
         const struct heed_step *step = &plan->steps[i];
         const VkPipeline pipeline = compiled->pipelines[compiled->step_pipeline[i]]->handle;
         const VkPipelineLayout layout = device->pipeline_layouts[step->binding_count - 1];
@@ -206,12 +207,23 @@ void heed_vk_binding_destroy(heed_vk_binding **binding)
     *binding = NULL;
 }
 
-enum heed_status heed_vk_record(const heed_vk_binding *binding, VkCommandBuffer command_buffer)
+enum heed_status heed_vk_record_range(const heed_vk_binding *binding, VkCommandBuffer command_buffer, uint32_t first,
+                                      uint32_t count)
 {
     if (!binding || !command_buffer)
         return HEED_ERR_ARGUMENT;
-    enum heed_status status = heed_vk_usable((struct heed_vk_device *)binding->plan->device);
+    const heed_plan *plan = binding->plan;
+    if (first > plan->step_count || count > plan->step_count - first)
+        return heed_fail(plan->device->context, HEED_ERR_ARGUMENT,
+                         "vulkan: record: %u dispatches from %u on are not among the %u of the plan", (unsigned)count,
+                         (unsigned)first, (unsigned)plan->step_count);
+    enum heed_status status = heed_vk_usable((struct heed_vk_device *)plan->device);
     if (!status)
-        heed_vk_binding_record(binding, command_buffer);
+        heed_vk_binding_record(binding, command_buffer, first, count);
     return status;
+}
+
+enum heed_status heed_vk_record(const heed_vk_binding *binding, VkCommandBuffer command_buffer)
+{
+    return binding ? heed_vk_record_range(binding, command_buffer, 0, binding->plan->step_count) : HEED_ERR_ARGUMENT;
 }

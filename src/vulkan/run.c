@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT
- * Own mode: records a plan into a command buffer of its own, submits it, and times it on the device's clock. */
+ * Own mode: records a plan into command buffers of its own, submits them, and times them on the device's clock. */
 #include <string.h>
 
 #include "vk.h"
 
-/* ---- a command buffer with its fence */
+/* ---- command buffers with their fence */
 
 struct job {
-    VkCommandPool pool; /* its own, so that nothing is shared between threads */
-    VkCommandBuffer commands;
+    VkCommandPool pool;        /* its own, so that nothing is shared between threads */
+    VkCommandBuffer *commands; /* submitted one by one, in this order */
+    uint32_t count;
     VkFence fence;
     bool submitted; /* and not known to be done */
 };
+
+/* How many budgets of a dispatch fit a submission: 1 s, where amdgpu resets a GPU after 2 (lockup_timeout). */
+enum { DISPATCHES_OF_A_SUBMISSION = 10 };
 
 struct heed_vk_fence {
     struct heed_fence base;
@@ -40,9 +44,13 @@ static void show_host(const struct heed_vk_functions *vk, VkCommandBuffer comman
 }
 
 /* The caller destroys the job, whatever happened. */
-static enum heed_status job_begin(struct heed_vk_device *device, struct job *job)
+static enum heed_status job_begin(struct heed_vk_device *device, struct job *job, uint32_t count)
 {
     const struct heed_vk_functions *vk = &device->vk;
+    job->commands = heed_alloc(device->base.context, count, sizeof *job->commands);
+    if (!job->commands)
+        return heed_fail_memory(device->base.context);
+    job->count = count;
     const VkFenceCreateInfo fence_info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     VkFence fence;
     enum heed_status status =
@@ -62,16 +70,15 @@ static enum heed_status job_begin(struct heed_vk_device *device, struct job *job
     const VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
                                               .commandPool = pool,
                                               .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                              .commandBufferCount = 1};
-    status = heed_vk_check(device, vk->AllocateCommandBuffers(device->device, &info, &job->commands),
+                                              .commandBufferCount = count};
+    status = heed_vk_check(device, vk->AllocateCommandBuffers(device->device, &info, job->commands),
                            "vkAllocateCommandBuffers");
-    if (status)
-        return status;
     const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                             .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
-    status = heed_vk_check(device, vk->BeginCommandBuffer(job->commands, &begin), "vkBeginCommandBuffer");
+    for (uint32_t i = 0; !status && i < count; i++)
+        status = heed_vk_check(device, vk->BeginCommandBuffer(job->commands[i], &begin), "vkBeginCommandBuffer");
     if (!status)
-        order_after_all(vk, job->commands);
+        order_after_all(vk, job->commands[0]);
     return status;
 }
 
@@ -79,18 +86,27 @@ static enum heed_status job_begin(struct heed_vk_device *device, struct job *job
 static enum heed_status job_submit(struct heed_vk_device *device, struct job *job)
 {
     const struct heed_vk_functions *vk = &device->vk;
-    const VkSubmitInfo info = {
-        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &job->commands};
-    enum heed_status status =
-        heed_vk_check(device, vk->QueueSubmit(device->queue, 1, &info, job->fence), "vkQueueSubmit");
+    enum heed_status status = HEED_OK;
+    uint32_t done = 0;
+    for (; !status && done < job->count; done++) {
+        const VkSubmitInfo info = {
+            .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &job->commands[done]};
+        const VkFence fence = done + 1 == job->count ? job->fence : VK_NULL_HANDLE;
+        status = heed_vk_check(device, vk->QueueSubmit(device->queue, 1, &info, fence), "vkQueueSubmit");
+    }
     job->submitted = !status;
+    if (status && done > 1) /* no fence tells when those before are done */
+        heed_vk_check(device, vk->QueueWaitIdle(device->queue), "vkQueueWaitIdle");
     return status;
 }
 
 static enum heed_status job_end(struct heed_vk_device *device, struct job *job)
 {
-    show_host(&device->vk, job->commands);
-    return heed_vk_check(device, device->vk.EndCommandBuffer(job->commands), "vkEndCommandBuffer");
+    enum heed_status status = HEED_OK;
+    show_host(&device->vk, job->commands[job->count - 1]);
+    for (uint32_t i = 0; !status && i < job->count; i++)
+        status = heed_vk_check(device, device->vk.EndCommandBuffer(job->commands[i]), "vkEndCommandBuffer");
+    return status;
 }
 
 static void job_destroy(struct heed_vk_device *device, struct job *job)
@@ -106,12 +122,17 @@ static void job_destroy(struct heed_vk_device *device, struct job *job)
         vk->DestroyFence(device->device, job->fence, NULL);
 }
 
+static void job_free(struct heed_vk_device *device, struct job *job)
+{
+    heed_free(device->base.context, job->commands);
+}
+
 enum heed_status heed_vk_submit_wait(struct heed_vk_device *device, heed_vk_record_fn record, void *user)
 {
     struct job job = {.submitted = false};
-    enum heed_status status = job_begin(device, &job);
+    enum heed_status status = job_begin(device, &job, 1);
     if (!status) {
-        record(device, job.commands, user);
+        record(device, job.commands[0], user);
         status = job_end(device, &job);
     }
     if (!status)
@@ -122,6 +143,7 @@ enum heed_status heed_vk_submit_wait(struct heed_vk_device *device, heed_vk_reco
         job.submitted = status != HEED_OK;
     }
     job_destroy(device, &job);
+    job_free(device, &job);
     return status;
 }
 
@@ -165,16 +187,46 @@ static enum heed_status create_queries(struct heed_vk_device *device, VkQueryPoo
     return status;
 }
 
+/* The steps from `first` on that one submission takes. */
+static uint32_t submission(const heed_plan *plan, uint32_t first)
+{
+    const uint64_t budget = plan->device->info.limits.max_dispatch_ns;
+    const uint64_t most =
+        budget > UINT64_MAX / DISPATCHES_OF_A_SUBMISSION ? UINT64_MAX : budget * DISPATCHES_OF_A_SUBMISSION;
+    uint64_t ns = 0;
+    uint32_t count = 0;
+    while (first + count < plan->step_count) {
+        const uint64_t step_ns = plan->steps[first + count].ns;
+        if (count > 0 && (ns > most || step_ns > most - ns))
+            break;
+        ns = step_ns > UINT64_MAX - ns ? UINT64_MAX : ns + step_ns;
+        count++;
+    }
+    return count;
+}
+
+static uint32_t submission_count(const heed_plan *plan)
+{
+    uint32_t count = 0;
+    for (uint32_t first = 0; first < plan->step_count; first += submission(plan, first))
+        count++;
+    return count > 0 ? count : 1;
+}
+
 static void record(const struct heed_vk_functions *vk, const struct heed_vk_fence *fence)
 {
-    const VkCommandBuffer commands = fence->job.commands;
+    const struct job *job = &fence->job;
     if (fence->queries) {
-        vk->CmdResetQueryPool(commands, fence->queries, 0, 2);
-        vk->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, 0);
+        vk->CmdResetQueryPool(job->commands[0], fence->queries, 0, 2);
+        vk->CmdWriteTimestamp(job->commands[0], VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, 0);
     }
-    heed_vk_binding_record(fence->binding, commands);
+    for (uint32_t i = 0, first = 0; i < job->count; i++) {
+        const uint32_t count = submission(fence->binding->plan, first);
+        heed_vk_binding_record(fence->binding, job->commands[i], first, count);
+        first += count;
+    }
     if (fence->queries)
-        vk->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, 1);
+        vk->CmdWriteTimestamp(job->commands[job->count - 1], VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, 1);
 }
 
 enum heed_status heed_vk_run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **result)
@@ -194,7 +246,7 @@ enum heed_status heed_vk_run(heed_plan *plan, const struct heed_bound_arg *args,
     if (!status && device->base.info.has_timestamps)
         status = create_queries(device, &fence->queries);
     if (!status)
-        status = job_begin(device, &fence->job);
+        status = job_begin(device, &fence->job, submission_count(plan));
     if (!status) {
         record(&device->vk, fence);
         status = job_end(device, &fence->job);
@@ -255,6 +307,7 @@ void heed_vk_fence_destroy(heed_fence *base)
         if (fence->queries)
             device->vk.DestroyQueryPool(device->device, fence->queries, NULL);
     }
+    job_free(device, &fence->job);
     heed_vk_binding_destroy(&fence->binding);
     heed_free(device->base.context, fence);
 }

@@ -183,8 +183,9 @@ struct heed_vk_range {
 /* ranges has HEED_ARG_COUNT entries, with scratch. On failure *binding is NULL. */
 enum heed_status heed_vk_binding_create(heed_plan *plan, const struct heed_vk_range *ranges,
                                         struct heed_vk_binding **binding);
-/* No allocation, no submit, no wait. */
-void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuffer commands);
+/* Steps first .. first + count - 1. No allocation, no submit, no wait. */
+void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuffer commands, uint32_t first,
+                            uint32_t count);
 
 /* ---- run.c */
 
