@@ -76,7 +76,11 @@
 #define HEED_SPEC_Q_SHARED 8 /* 1: the tile's queries are kept in shared memory */
 #define HEED_SPEC_DIM_V_SLICE 9 /* features of the output that one work group makes */
 #define HEED_SPEC_POS_DIMS 10
-#define HEED_ATTN_SPEC_COUNT 11
+#define HEED_SPEC_MATRIX_M 11 /* attn_matrix: what a subgroup multiplies at a time, M x K by K x N */
+#define HEED_SPEC_MATRIX_N 12
+#define HEED_SPEC_MATRIX_K 13
+#define HEED_SPEC_SUBGROUP 14 /* its invocations */
+#define HEED_ATTN_SPEC_COUNT 15
 
 #define HEED_ATTN_MASK_BOOL (1u << 0)
 #define HEED_ATTN_MASK_ADD (1u << 1)

@@ -3,6 +3,8 @@
 // Vulkan 1.1. The element type is a specialisation constant of the caller, so that the branches vanish.
 //
 //   HEED_TENSOR_IN(q, HEED_ATTN_Q)        declares binding and  vec4 q_load4(dt, i), q_load4n(dt, i, n), float q_load(dt, i)
+//                                         uvec2 q_bits4n(i, n), uvec4 q_bits8(i): four (0 behind the n-th), eight
+//                                         elements of 16 bits as they are
 //   HEED_TENSOR_OUT(o, HEED_ATTN_O)       declares binding and  void o_store4n(dt, i, v, n)
 //   HEED_TENSOR_INOUT                     both
 //
@@ -81,6 +83,21 @@ vec4 heed_first(vec4 v, uint n)
             return uintBitsToFloat(w); \
         w = w >> 16u * (e & 1u) & 0xffffu; \
         return vec4(heed_unpack16(dt, w.x | w.y << 16), heed_unpack16(dt, w.z | w.w << 16)); \
+    } \
+    uvec2 name##_bits4n(uint i, uint n) \
+    { \
+        if (HEED_VECTOR) \
+            return name##_w2[i >> 2]; \
+        uvec4 e = i + min(uvec4(0u, 1u, 2u, 3u), uvec4(n - 1u)); \
+        uvec4 w = uvec4(name##_w[e.x >> 1], name##_w[e.y >> 1], name##_w[e.z >> 1], name##_w[e.w >> 1]); \
+        w = mix(uvec4(0u), w >> 16u * (e & 1u) & 0xffffu, lessThan(uvec4(0u, 1u, 2u, 3u), uvec4(n))); \
+        return w.xz | w.yw << 16; \
+    } \
+    uvec4 name##_bits8(uint i) \
+    { \
+        if (HEED_VECTOR) \
+            return uvec4(name##_w2[i >> 2], name##_w2[(i >> 2) + 1u]); \
+        return uvec4(name##_bits4n(i, 4u), name##_bits4n(i + 4u, 4u)); \
     } \
     vec4 name##_load4(uint dt, uint i) \
     { \

@@ -22,6 +22,8 @@ struct heed_backend_ops {
     void (*device_destroy)(heed_device *device);
     enum heed_status (*save_cache)(heed_device *device); /* NULL: nothing is ever kept */
 
+    /* Is a kernel in this build? NULL: all are. */
+    bool (*has_kernel)(unsigned kernel); /* enum heed_kernel */
     /* Make pipelines for plan->steps (in plan->backend), or free them (plan->backend may be NULL). */
     enum heed_status (*plan_compile)(heed_plan *plan);
     void (*plan_release)(heed_plan *plan);

@@ -118,9 +118,9 @@ static bool nothing_to_do(const struct heed_attention_desc *d, enum heed_op op)
     return d->batch == 0 || d->len_q == 0 || (d->len_kv == 0 && op == HEED_OP_SCORES);
 }
 
-enum heed_status heed_lower_fused(const struct heed_candidate *self, heed_plan *plan)
+static enum heed_status lower_fused(heed_plan *plan, const struct tile *tile)
 {
-    struct lowering l = lowering_init(plan, self->tile);
+    struct lowering l = lowering_init(plan, tile);
     if (nothing_to_do(l.d, plan->op))
         return HEED_OK;
     enum heed_status status = heed_lower_choose_splits(&l);
@@ -141,6 +141,20 @@ enum heed_status heed_lower_fused(const struct heed_candidate *self, heed_plan *
     l.key_chunk = l.step_keys = l.d->len_kv;
     l.pair_flops = heed_lower_pair_flops((uint64_t)l.d->dim_qk + l.d->dim_v);
     return lower_parts(&l);
+}
+
+enum heed_status heed_lower_fused(const struct heed_candidate *self, heed_plan *plan)
+{
+    return lower_fused(plan, self->tile);
+}
+
+enum heed_status heed_lower_matrix(const struct heed_candidate *self, heed_plan *plan)
+{
+    struct tile tile;
+    char why[256];
+    if (!heed_lower_matrix_tile(plan, self->tile, &tile, why, sizeof why))
+        return heed_fail(plan->device->context, HEED_ERR_UNSUPPORTED, "attention: %s: %s", self->name, why);
+    return lower_fused(plan, &tile);
 }
 
 static enum heed_status lower_staged(heed_plan *plan, bool lanes)

@@ -15,6 +15,9 @@ struct tile {
     uint32_t bc;    /* keys */
     uint32_t rows;  /* of the group */
     uint32_t slice; /* features of the output that a group can make */
+    /* On matrix units, filled in for the device: group, kernel and slice are too. */
+    struct heed_matrix_shape matrix;
+    uint32_t subgroup, columns; /* its invocations; how many of them share rows */
 };
 
 /* Constants of one of the three stages. */
@@ -83,6 +86,15 @@ static inline uint32_t min_u32(uint64_t a, uint64_t b)
 enum heed_status heed_lower_fused(const struct heed_candidate *self, heed_plan *plan);
 enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan *plan);
 enum heed_status heed_lower_staged_lanes(const struct heed_candidate *self, heed_plan *plan);
+
+/* ---- matrix units: lower_attention_matrix.c */
+
+enum heed_status heed_lower_matrix(const struct heed_candidate *self, heed_plan *plan); /* in lower_attention.c */
+/* Makes of a row of the list what it is on this device, or false and why not. */
+bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struct tile *tile, char *why,
+                            size_t why_size);
+uint32_t heed_lower_matrix_shared_bytes(const struct tile *tile, const struct heed_attention_desc *d);
+void heed_lower_matrix_describe(const struct tile *tile, const struct heed_attention_desc *d, struct heed_step *step);
 
 /* ---- parts: lower_attention_parts.c */
 

@@ -78,6 +78,8 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
         step->spec[HEED_SPEC_Q_SHARED] =
             heed_lower_shared_bytes(tile, ceil_div(d->dim_qk, 4)) <= l->limits->max_shared_bytes;
         step->spec[HEED_SPEC_DIM_V_SLICE] = slice;
+        if (tile->subgroup > 0)
+            heed_lower_matrix_describe(tile, d, step);
         heed_lower_bind_part(l, step, HEED_ATTN_Q, &l->q, part, 0, 0);
         if (keys > 0) {
             heed_lower_bind_part(l, step, HEED_ATTN_K, &l->k, part, key0, keys);

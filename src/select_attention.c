@@ -19,18 +19,24 @@ static bool within_limits(const struct heed_limits *limits, uint32_t group, uint
     return false;
 }
 
-/* What every fused kernel asks for. */
-static bool accepts_fused(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+static bool accepts_path(const heed_plan *plan, char *why, size_t why_size)
 {
-    const struct tile *tile = self->tile;
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     if (d->path == HEED_PATH_STAGED)
         snprintf(why, why_size, "the path asked for is staged");
     else if (d->path == HEED_PATH_AUTO && d->weights)
         snprintf(why, why_size, "weights are asked for, and staged makes them on the way");
     else
-        return within_limits(&plan->device->info.limits, tile->group, heed_lower_shared_bytes(tile, 0), why, why_size);
+        return true;
     return false;
+}
+
+/* What every fused kernel asks for. */
+static bool accepts_fused(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    const struct tile *tile = self->tile;
+    return accepts_path(plan, why, why_size) &&
+           within_limits(&plan->device->info.limits, tile->group, heed_lower_shared_bytes(tile, 0), why, why_size);
 }
 
 /* ---- rows: a lane owns rows; software drivers */
@@ -115,6 +121,38 @@ static bool prefers_subgroup(const struct heed_candidate *self, const heed_plan 
             prefers_subgroup                                                                                           \
     }
 
+/* ---- matrix: tiles on matrix units; f16 and bf16 on GPUs that have them */
+
+enum { MATRIX_LEAST_ROWS = 16 };
+
+static bool accepts_matrix(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    struct tile tile;
+    return heed_lower_matrix_tile(plan, self->tile, &tile, why, why_size) && accepts_path(plan, why, why_size) &&
+           within_limits(&plan->device->info.limits, tile.group, heed_lower_matrix_shared_bytes(&tile, d), why,
+                         why_size);
+}
+
+/* Full tiles, or more rows than can be had for less without: one row is faster on lanes (ggml-org/llama.cpp#13554). A
+ * CPU has no such units; its driver spells them out. */
+static bool prefers_matrix(const struct heed_candidate *self, const heed_plan *plan)
+{
+    const struct tile *tile = self->tile;
+    const struct heed_device_info *info = &plan->device->info;
+    const uint32_t rows = plan->problem.attention.desc.len_q;
+    if (info->type == HEED_DEVICE_CPU || (heed_preferences(info) & HEED_AVOIDS_MATRIX))
+        return false;
+    return rows > tile->br / 2 || (tile->br == MATRIX_LEAST_ROWS && rows > 4);
+}
+
+/* Rows x keys. */
+#define MATRIX(name, row_count, keys)                                                                                  \
+    {                                                                                                                  \
+        name, accepts_matrix, heed_lower_matrix, &(const struct tile){.br = row_count, .bc = keys, .rows = row_count}, \
+            prefers_matrix                                                                                             \
+    }
+
 /* ---- staged: scores, softmax and aggregate with the matrix between them */
 
 static bool stages_fit(const heed_plan *plan, bool lanes, char *why, size_t why_size)
@@ -179,6 +217,9 @@ bool heed_lower_prefers_lanes(const heed_plan *plan)
 /* ---- the list */
 
 static const struct heed_candidate attention[] = {
+    MATRIX("attn_fused__matrix_64x32", 64, 32),
+    MATRIX("attn_fused__matrix_32x32", 32, 32),
+    MATRIX("attn_fused__matrix_16x32", 16, 32),
     /* 2 rows a lane: 15.1 GFLOP per CPU second on lavapipe 26.1 (512 x 512 keys of 64 features); 4 rows: 10.9. */
     ROWS("attn_fused__rows_2x4", 8, 2),
     SUBGROUP_TILE("attn_fused__subgroup_16x32", 128, 16, 32),

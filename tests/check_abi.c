@@ -56,6 +56,10 @@ static const struct number attn_specs[] = {
     SPEC(Q_SHARED),
     SPEC(DIM_V_SLICE),
     SPEC(POS_DIMS),
+    SPEC(MATRIX_M),
+    SPEC(MATRIX_N),
+    SPEC(MATRIX_K),
+    SPEC(SUBGROUP),
     {0},
 };
 #undef SPEC
@@ -105,6 +109,7 @@ static const struct family {
     {"attn_aggregate", attn_members, attn_specs, attn_bindings, aggregate_bindings},
     {"attn_merge", attn_members, attn_specs, attn_bindings, merge_bindings},
     {"attn_fused", attn_members, attn_specs, attn_bindings, no_bindings},
+    {"attn_matrix", attn_members, attn_specs, attn_bindings, no_bindings},
     {"attn_rows", attn_members, attn_specs, attn_bindings, no_bindings},
     {"pack", pack_members, no_specs, pack_bindings, no_bindings},
     {"deform", deform_members, deform_specs, deform_bindings, no_bindings},

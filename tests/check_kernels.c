@@ -184,7 +184,8 @@ static void check_split(struct suite *suite, const struct test_case *test, const
 /* Is it for want of something on the device that a kernel refused, or for what this problem is? */
 static bool is_lack(const char *why)
 {
-    static const char *const words[] = {"the device", "this driver", "subgroup arithmetic", "subgroups are",
+    static const char *const words[] = {"the device",    "this driver",      "subgroup arithmetic",
+                                        "subgroups are", "matrix units are", "left out of this build",
                                         "are more than"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strstr(why, words[i]))

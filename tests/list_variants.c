@@ -186,8 +186,27 @@ static void plan_release(heed_plan *plan)
     (void)plan;
 }
 
-static const struct heed_backend_ops ops = {
-    .backend = HEED_BACKEND_VULKAN, .plan_compile = plan_compile, .plan_release = plan_release};
+/* Those whose module was given; any, if none was. */
+static bool has_kernel(unsigned kernel)
+{
+    bool none = true;
+    for (int i = 0; i < HEED_KERNEL_COUNT; i++)
+        none &= lister.paths[i] == NULL;
+    return none || lister.paths[kernel];
+}
+
+static const struct heed_backend_ops ops = {.backend = HEED_BACKEND_VULKAN,
+                                            .has_kernel = has_kernel,
+                                            .plan_compile = plan_compile,
+                                            .plan_release = plan_release};
+
+/* "16x16x16" */
+static bool add_shape(struct heed_device_info *info, enum heed_dtype input, const char *text)
+{
+    struct heed_matrix_shape *s = &info->matrix_shapes[info->matrix_shape_count];
+    s->input = input;
+    return info->matrix_shape_count++ < HEED_MAX_MATRIX_SHAPES && sscanf(text, "%ux%ux%u", &s->m, &s->n, &s->k) == 3;
+}
 
 /* "key=value,key=value" over a device of the floor. */
 static bool add_device(const char *words)
@@ -241,7 +260,13 @@ static bool add_device(const char *words)
             device->info.compute_units = (uint32_t)number;
         else if (!strcmp(word, "subgroups"))
             device->info.has_subgroups = number != 0;
-        else if (!strcmp(word, "cpu"))
+        else if (!strcmp(word, "f16_matrix")) {
+            if (!add_shape(&device->info, HEED_F16, value))
+                return false;
+        } else if (!strcmp(word, "bf16_matrix")) {
+            if (!add_shape(&device->info, HEED_BF16, value))
+                return false;
+        } else if (!strcmp(word, "cpu"))
             device->info.type = number ? HEED_DEVICE_CPU : HEED_DEVICE_DISCRETE;
         else if (!strcmp(word, "driver_id"))
             device->info.driver_id = (uint32_t)number;
@@ -265,9 +290,12 @@ static const char *const devices[] = {
     "name=llvmpipe,cpu=1,group_size=1024,shared=32768,alignment=16,subgroup_min=8,subgroup_max=8,subgroups=1",
     "name=mali,group_size=1024,shared=32768,alignment=16,range_mib=2048,subgroup_min=16,subgroup_max=16,subgroups=1",
     "name=adreno,group_size=1024,shared=32768,alignment=4,subgroup_min=64,subgroup_max=128,subgroups=1",
-    "name=intel,group_size=1024,shared=49152,alignment=4,range_mib=2048,subgroup_min=8,subgroup_max=32,subgroups=1",
-    "name=nvidia,group_size=1024,shared=49152,alignment=16,range_mib=2048,subgroup_min=32,subgroup_max=32,subgroups=1",
-    "name=amd,group_size=1024,shared=65536,alignment=4,range_mib=2048,subgroup_min=32,subgroup_max=64,subgroups=1",
+    "name=intel,group_size=1024,shared=49152,alignment=4,range_mib=2048,subgroup_min=8,subgroup_max=32,subgroups=1"
+    ",f16_matrix=8x8x16,bf16_matrix=8x8x16",
+    "name=nvidia,group_size=1024,shared=49152,alignment=16,range_mib=2048,subgroup_min=32,subgroup_max=32,subgroups=1"
+    ",f16_matrix=16x8x8,f16_matrix=16x16x16",
+    "name=amd,group_size=1024,shared=65536,alignment=4,range_mib=2048,subgroup_min=32,subgroup_max=64,subgroups=1"
+    ",f16_matrix=16x16x16,bf16_matrix=16x16x16",
     "name=amd64,group_size=1024,shared=65536,alignment=4,range_mib=2048,subgroup_min=64,subgroup_max=64,subgroups=1",
 };
 

@@ -364,6 +364,7 @@ enum heed_status heed_vulkan_list(heed_context *context, struct heed_device_info
 static const struct heed_backend_ops own_ops = {
     .backend = HEED_BACKEND_VULKAN,
     .device_destroy = heed_vk_device_destroy,
+    .has_kernel = heed_vk_has_kernel,
     .save_cache = heed_vk_cache_save,
     .plan_compile = heed_vk_plan_compile,
     .plan_release = heed_vk_plan_release,

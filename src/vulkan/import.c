@@ -106,6 +106,7 @@ static void keep_matrix_shapes(struct heed_device_info *info, bool f16, bool bf1
 static const struct heed_backend_ops imported_ops = {
     .backend = HEED_BACKEND_VULKAN,
     .device_destroy = heed_vk_device_destroy,
+    .has_kernel = heed_vk_has_kernel,
     .save_cache = heed_vk_cache_save,
     .plan_compile = heed_vk_plan_compile,
     .plan_release = heed_vk_plan_release,

@@ -15,3 +15,9 @@ const uint32_t *heed_vk_kernel_code(enum heed_kernel kernel, size_t *bytes)
     *bytes = codes[kernel].bytes;
     return codes[kernel].words;
 }
+
+bool heed_vk_has_kernel(unsigned kernel)
+{
+    size_t bytes;
+    return heed_vk_kernel_code((enum heed_kernel)kernel, &bytes) != NULL;
+}

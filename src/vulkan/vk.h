@@ -156,6 +156,7 @@ struct heed_vk_plan {
 
 /* The SPIR-V of a kernel; NULL when the build left it out. */
 const uint32_t *heed_vk_kernel_code(enum heed_kernel kernel, size_t *bytes);
+bool heed_vk_has_kernel(unsigned kernel);
 enum heed_status heed_vk_plan_compile(heed_plan *plan);
 /* Of a device without plans. */
 void heed_vk_pipelines_destroy(struct heed_vk_device *device);

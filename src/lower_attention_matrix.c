@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ * The kernels on matrix units: which shape of the device's, and how large a work group and its shared memory become. */
+#include "lower_attention.h"
+
+#include <stdio.h>
+
+/* Registers of an invocation that hold output, and how many features of queries may be in registers too: what no
+ * compiler of the driver table spills with. Narrow subgroups are Intel's, where 128 registers are all there is. */
+enum { OUTPUT_REGISTERS = 64, OUTPUT_REGISTERS_NARROW = 32, QUERY_DIM = 128 };
+
+static bool is_usable(const struct heed_matrix_shape *s, enum heed_dtype input)
+{
+    return s->input == input && (s->m == 8 || s->m == 16) && (s->n == 8 || s->n == 16) && (s->k == 8 || s->k == 16);
+}
+
+/* The largest. NULL: none of 8 and 16. */
+static const struct heed_matrix_shape *choose_shape(const struct heed_device_info *info, enum heed_dtype input)
+{
+    const struct heed_matrix_shape *best = NULL;
+    for (uint32_t i = 0; i < info->matrix_shape_count; i++) {
+        const struct heed_matrix_shape *s = &info->matrix_shapes[i];
+        if (is_usable(s, input) && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
+            best = s;
+    }
+    return best;
+}
+
+static uint32_t round_up(uint32_t n, uint32_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+static bool is_narrow(const struct tile *tile)
+{
+    return tile->subgroup < 32;
+}
+
+/* Do queries stay in shared memory? Otherwise they are in registers. */
+static bool keeps_q(const struct tile *tile, const struct heed_attention_desc *d)
+{
+    return is_narrow(tile) || d->dim_qk > QUERY_DIM;
+}
+
+uint32_t heed_lower_matrix_shared_bytes(const struct tile *tile, const struct heed_attention_desc *d)
+{
+    uint32_t slice = heed_lower_slice(tile, d->dim_v), qk_pitch = 2 * round_up(d->dim_qk, tile->matrix.k) + 16;
+    uint32_t kv = tile->bc * qk_pitch +
+                  round_up(slice, tile->matrix.n * tile->columns < 16 ? 16 : tile->matrix.n * tile->columns) *
+                      (2 * tile->bc + 16),
+             q = tile->br * qk_pitch;
+    uint32_t kept = keeps_q(tile, d) ? kv + q : kv > q ? kv : q;
+    return kept + tile->br * (4 * tile->bc + 16) + tile->br * (2 * tile->bc + 16) + 4 * tile->br + 32;
+}
+
+bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struct tile *tile, char *why,
+                            size_t why_size)
+{
+    const struct heed_device_info *info = &plan->device->info;
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const enum heed_dtype input = d->q.dtype;
+    if (info->limits.no_matrix) {
+        snprintf(why, why_size, "matrix units are switched off");
+        return false;
+    }
+    if (d->k.dtype != input || d->v.dtype != input || (input != HEED_F16 && input != HEED_BF16)) {
+        snprintf(why, why_size, "q, k, v are %s, %s, %s, not all f16 or all bf16", heed_dtype_name(input),
+                 heed_dtype_name(d->k.dtype), heed_dtype_name(d->v.dtype));
+        return false;
+    }
+    if (d->o.dtype == HEED_F32 || (input == HEED_BF16 && d->o.dtype != input)) {
+        snprintf(why, why_size, "o is %s, more precise than weights of %s that the values are multiplied with",
+                 heed_dtype_name(d->o.dtype), heed_dtype_name(input));
+        return false;
+    }
+    const struct heed_matrix_shape *shape = choose_shape(info, input);
+    if (!shape) {
+        snprintf(why, why_size, "the device lists no matrix units for %s of 8 or 16 by 8 or 16",
+                 heed_dtype_name(input));
+        return false;
+    }
+    *tile = *row;
+    tile->kernel = input == HEED_F16 ? HEED_KERNEL_ATTN_MATRIX : HEED_KERNEL_ATTN_MATRIX_BF16;
+    if (plan->device->ops->has_kernel && !plan->device->ops->has_kernel(tile->kernel)) {
+        snprintf(why, why_size, "%s was left out of this build, whose shader compiler is too old for it",
+                 heed_kernel_name(tile->kernel));
+        return false;
+    }
+    tile->matrix = *shape;
+    tile->subgroup = info->limits.subgroup_size_min;
+    if (tile->subgroup > 64) { /* a row has 8 keys for each of its lanes at least */
+        snprintf(why, why_size, "the device has subgroups of %u, more than 64", tile->subgroup);
+        return false;
+    }
+    /* As few subgroups share rows as hold the output; beyond what they can, it is made in slices. In the softmax a row
+     * has 8 keys for each of its lanes, or more. */
+    const uint32_t registers = is_narrow(tile) ? OUTPUT_REGISTERS_NARROW : OUTPUT_REGISTERS;
+    const uint32_t features = registers * tile->subgroup / shape->m;
+    tile->columns = 1;
+    while (tile->columns * features < d->dim_v && 2 * tile->columns * shape->n <= tile->bc &&
+           2 * tile->columns * tile->subgroup * 8 <= tile->bc * shape->m &&
+           2 * tile->columns * tile->subgroup * row->br / shape->m <= info->limits.max_group_size)
+        tile->columns *= 2;
+    tile->group = tile->columns * tile->subgroup * row->br / shape->m;
+    tile->slice = round_up(ceil_div(d->dim_v, ceil_div(d->dim_v, tile->columns * features)), 16);
+    return true;
+}
+
+void heed_lower_matrix_describe(const struct tile *tile, const struct heed_attention_desc *d, struct heed_step *step)
+{
+    step->subgroup_size = tile->subgroup;
+    step->spec[HEED_SPEC_Q_SHARED] = keeps_q(tile, d);
+    step->spec[HEED_SPEC_MATRIX_M] = tile->matrix.m;
+    step->spec[HEED_SPEC_MATRIX_N] = tile->matrix.n;
+    step->spec[HEED_SPEC_MATRIX_K] = tile->matrix.k;
+    step->spec[HEED_SPEC_SUBGROUP] = tile->subgroup;
+}
