@@ -19,7 +19,7 @@ static bool within_limits(const struct heed_limits *limits, uint32_t group, uint
     return false;
 }
 
-static bool accepts_path(const heed_plan *plan, char *why, size_t why_size)
+static bool accepts_fused_path(const heed_plan *plan, char *why, size_t why_size)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     if (d->path == HEED_PATH_STAGED)
@@ -35,7 +35,7 @@ static bool accepts_path(const heed_plan *plan, char *why, size_t why_size)
 static bool accepts_fused(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
 {
     const struct tile *tile = self->tile;
-    return accepts_path(plan, why, why_size) &&
+    return accepts_fused_path(plan, why, why_size) &&
            within_limits(&plan->device->info.limits, tile->group, heed_lower_shared_bytes(tile, 0), why, why_size);
 }
 
@@ -129,7 +129,7 @@ static bool accepts_matrix(const struct heed_candidate *self, const heed_plan *p
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     struct tile tile;
-    return heed_lower_matrix_tile(plan, self->tile, &tile, why, why_size) && accepts_path(plan, why, why_size) &&
+    return heed_lower_matrix_tile(plan, self->tile, &tile, why, why_size) && accepts_fused_path(plan, why, why_size) &&
            within_limits(&plan->device->info.limits, tile.group, heed_lower_matrix_shared_bytes(&tile, d), why,
                          why_size);
 }

@@ -347,21 +347,26 @@ static void bound_statistics(struct naive *n, const struct row_slack *r)
     }
 }
 
-/* o from n->p; `r` NULL when the weights are inputs and exact. */
+/* o from n->p; `r` NULL when the weights are inputs and exact. The rule is FlashAttention's, an error of at most twice
+ * that of a naive evaluation in the same precision, and what is the same differs: most kernels keep weights in f32,
+ * those on matrix units have them in the type of the values. */
 static void bound_output(struct naive *n, const struct row_slack *r)
 {
     uint32_t dim = n->d->dim_v;
     int64_t o = start(&n->d->o, n->q_batch, n->h, n->q_first + n->i);
-    double naive_worst = 0;
+    double naive_worst = 0, worst16 = 0;
+    struct test_tensor *out = &n->test->tensor[HEED_ARG_O];
     bool keeps_zeros_out = !r || n->d->path == HEED_PATH_STAGED || (n->d->path == HEED_PATH_AUTO && n->d->weights);
     for (uint32_t c = 0; c < dim; c++) {
         double size = 0, moved = 0, largest = 0, tiny = 0;
+        float o16 = 0;
         n->o[c] = 0;
         for (int64_t j = 0; j < n->keys; j++) {
             if (keeps_zeros_out ? n->p[j] == 0 : !n->attended[j])
                 continue;
             float v = at(n, HEED_ARG_V, start(&n->d->v, n->k_batch, n->h / n->group, n->k_first + j) + c);
             n->o[c] += n->p[j] * v;
+            o16 += (float)stored(n->d->v.dtype, n->p[j]) * v;
             size += fabs((double)n->p[j] * v);
             moved += fabs((double)n->p[j] * v) * (r ? weight_error(n, r, j) : 0);
             largest = fmax(largest, fabs((double)v));
@@ -373,9 +378,13 @@ static void bound_output(struct naive *n, const struct row_slack *r)
             n->noise[c] = fmin(n->noise[c], 2 * largest); /* an average of values */
         }
         naive_worst = fmax(naive_worst, naive_error(n, HEED_ARG_O, o + c, n->o[c]));
+        worst16 = fmax(worst16, naive_error(n, HEED_ARG_O, o + c, o16));
     }
-    for (uint32_t c = 0; c < dim; c++)
+    for (uint32_t c = 0; c < dim; c++) {
         set_bound(n, HEED_ARG_O, o + c, n->o[c], n->noise[c], naive_worst);
+        if (out->bound16)
+            out->bound16[o + c] = out->bound[o + c] + 2 * fmax(worst16 - naive_worst, 0);
+    }
 }
 
 static void bound_row(struct naive *n)
@@ -409,6 +418,13 @@ enum heed_status test_attention_expect(heed_context *context, struct test_case *
     if (status != HEED_OK)
         return status;
 
+    const struct heed_attention_desc *d = &problem->desc;
+    struct test_tensor *o = &test->tensor[HEED_ARG_O];
+    if (o->present && d->op == HEED_OP_ATTENTION && d->v.dtype != HEED_F32) {
+        o->bound16 = calloc((size_t)o->count + 1, sizeof *o->bound16);
+        if (!o->bound16)
+            return HEED_ERR_HOST_MEMORY;
+    }
     size_t keys = (size_t)problem->desc.len_kv + 1, dim = problem->desc.dim_v;
     struct naive n = {
         .test = test,

@@ -3,6 +3,7 @@
 #include "run_case.h"
 
 #include "dtype.h"
+#include "plan.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -62,6 +63,9 @@ bool test_run_once(struct test_run *run, const struct test_case *test, heed_plan
     enum heed_status status = heed_buffer_write(run->buffer, 0, run->before, run->bytes);
     if (status != HEED_OK)
         return fail(run, "heed_buffer_write", status);
+    for (uint32_t i = 0; i < plan->step_count; i++)
+        run->weights16 |=
+            plan->steps[i].kernel == HEED_KERNEL_ATTN_MATRIX || plan->steps[i].kernel == HEED_KERNEL_ATTN_MATRIX_BF16;
     status = heed_run(plan, args, count, NULL);
     if (status != HEED_OK)
         return fail(run, "heed_run", status);
@@ -79,15 +83,16 @@ static bool check_output(struct test_run *run, const struct test_tensor *t, enum
             continue;
         memset(foreign + at, 0, size);
         double got = heed_dtype_load(run->after + run->offset[id], t->dtype, i);
-        if (test_value_ok(t->dtype, got, t->expected[i], t->bound[i])) {
-            if (t->bound[i] > 0 && isfinite(got))
-                run->worst = fmax(run->worst, fabs(got - t->expected[i]) / t->bound[i]);
+        double bound = run->weights16 && t->bound16 ? t->bound16[i] : t->bound[i];
+        if (test_value_ok(t->dtype, got, t->expected[i], bound)) {
+            if (bound > 0 && isfinite(got))
+                run->worst = fmax(run->worst, fabs(got - t->expected[i]) / bound);
             continue;
         }
         if (wrong++ == 0)
             snprintf(run->error, sizeof run->error, "%s[%" PRIu64 "] expected %.9g, got %.9g%s, bound %.3g",
                      heed_arg_name(id), i, t->expected[i], got,
-                     memcmp(run->before + at, run->after + at, size) == 0 ? " (never written)" : "", t->bound[i]);
+                     memcmp(run->before + at, run->after + at, size) == 0 ? " (never written)" : "", bound);
     }
     if (wrong > 0) {
         size_t used = strlen(run->error);

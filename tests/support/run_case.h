@@ -9,6 +9,7 @@ struct test_run {
     heed_buffer *buffer;
     uint64_t bytes, offset[HEED_ARG_COUNT];
     unsigned char *before, *after; /* the whole buffer */
+    bool weights16;                /* bound16 is what counts */
     double worst;                  /* the largest error of test_run_check, as a share of its bound */
     char error[512];
 };

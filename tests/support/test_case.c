@@ -106,6 +106,7 @@ void test_case_free(struct test_case *test)
         free(test->tensor[id].data);
         free(test->tensor[id].expected);
         free(test->tensor[id].bound);
+        free(test->tensor[id].bound16);
     }
     memset(test->tensor, 0, sizeof test->tensor);
 }

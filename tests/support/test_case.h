@@ -17,6 +17,8 @@ struct test_tensor {
     uint64_t bytes, count;
     void *data;
     double *expected, *bound;
+    double
+        *bound16; /* of kernels that multiply values with weights of their own 16 bits, as matrix units do; or NULL */
 };
 
 /* How the inputs of an attention problem are made. */
