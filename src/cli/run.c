@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "output.h"
 #include "problem.h"
@@ -162,9 +163,15 @@ static bool compute(const struct session *session, heed_plan *plan, const struct
                     struct fault *fault)
 {
     heed_fence *fence = NULL;
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
     if (!session_ok(session, heed_run(plan, tensors->args, tensors->count, &fence), "run", fault))
         return false;
     bool done = session_ok(session, heed_fence_wait(fence, UINT64_MAX), "run", fault);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    if (done && session->verbose)
+        fprintf(stderr, "heed %s: ran for %.3f ms, with what the driver compiles only now\n", session->command,
+                1e3 * (double)(end.tv_sec - start.tv_sec) + 1e-6 * (double)(end.tv_nsec - start.tv_nsec));
     uint64_t ns;
     if (done && time) {
         if (heed_fence_get_device_ns(fence, &ns) == HEED_OK)

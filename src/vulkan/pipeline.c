@@ -230,7 +230,8 @@ enum heed_status heed_vk_plan_compile(heed_plan *plan)
             compiled->pipeline_count++;
     }
     plan->pipelines = compiled->pipeline_count;
-    plan->compile_ns = now_ns() - start;
+    const uint64_t end = now_ns();
+    plan->compile_ns = end > start ? end - start : 0; /* C11's clock can be set */
     if (status)
         heed_vk_plan_release(plan);
     return status;
