@@ -83,7 +83,7 @@ static struct lowering lowering_init(heed_plan *plan, const struct tile *tile)
         .stride_row = d->mask_stride_row,
         .dim = d->mask == HEED_MASK_NONE ? 0 : d->len_kv,
     };
-    l.rate = heed_rate(&plan->device->info);
+    l.rate = heed_rate(&plan->device->info, tile && tile->matrix.m > 0);
     l.pair_flops = heed_lower_pair_flops((uint64_t)d->dim_qk + d->dim_v);
     uint32_t rows = d->total_q > 0 ? d->total_q : d->len_q;
     l.lse = (struct tensor){
@@ -138,6 +138,7 @@ static enum heed_status lower_fused(heed_plan *plan, const struct tile *tile)
     l.emit = heed_lower_emit_weights;
     l.lanes = heed_lower_prefers_lanes(plan);
     l.row_quantum = heed_lower_stage_rows(&l);
+    l.rate = heed_rate(&plan->device->info, false);
     l.key_chunk = l.step_keys = l.d->len_kv;
     l.pair_flops = heed_lower_pair_flops((uint64_t)l.d->dim_qk + l.d->dim_v);
     return lower_parts(&l);

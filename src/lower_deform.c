@@ -146,7 +146,7 @@ static uint64_t part_ns(const struct lowering *l, const struct part *part)
 {
     const struct heed_deform_desc *d = &l->p->desc;
     double one = 4.0 * (double)l->p->flops / d->batch / d->len_q / d->heads;
-    const struct heed_rate rate = heed_rate(&l->device->info);
+    const struct heed_rate rate = heed_rate(&l->device->info, false);
     return heed_rate_ns(&rate, one * part->batches * part->queries * part->heads, 0.0);
 }
 

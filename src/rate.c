@@ -32,7 +32,10 @@ static const struct row {
     {0, 0, -1, 0, 2.5, 4},
 };
 
-struct heed_rate heed_rate(const struct heed_device_info *info)
+/* RDNA 3 does 2 times as much on them as on its vector units, Xe 2 and later 8, NVIDIA 8 to 16. */
+static const double matrix_factor = 4;
+
+struct heed_rate heed_rate(const struct heed_device_info *info, bool on_matrix_units)
 {
     const struct row *row = table;
     while ((row->vendor_id && row->vendor_id != info->vendor_id) ||
@@ -40,7 +43,8 @@ struct heed_rate heed_rate(const struct heed_device_info *info)
            row->subgroup_size_min > info->limits.subgroup_size_min)
         row++;
     uint32_t units = info->compute_units > 0 ? info->compute_units : row->units;
-    return (struct heed_rate){.group = 1e9 * row->group_gflops, .device = 1e9 * row->group_gflops * units};
+    double group = 1e9 * row->group_gflops * (on_matrix_units ? matrix_factor : 1.0);
+    return (struct heed_rate){.group = group, .device = group * units};
 }
 
 uint64_t heed_rate_ns(const struct heed_rate *rate, double total, double group)

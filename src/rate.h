@@ -11,7 +11,7 @@ enum { HEED_DISPATCH_NS = 100000000 }; /* the default budget */
 struct heed_rate {
     double group, device;
 };
-struct heed_rate heed_rate(const struct heed_device_info *info);
+struct heed_rate heed_rate(const struct heed_device_info *info, bool on_matrix_units);
 
 /* The time of a dispatch of `total` operations whose busiest work group has `group` of them. */
 uint64_t heed_rate_ns(const struct heed_rate *rate, double total, double group);

@@ -187,6 +187,30 @@ START_TEST(too_long_to_cut)
 }
 END_TEST
 
+/* Matrix units do more in the same time. */
+START_TEST(matrix_units)
+{
+    struct heed_attention_desc desc = attention(64, 4096, 4096);
+    desc.q.dtype = desc.k.dtype = desc.v.dtype = desc.o.dtype = HEED_F16;
+    uint32_t dispatches[2];
+    for (int i = 0; i < 2; i++) {
+        heed_device device = fake_device(HEED_DEVICE_DISCRETE, HEED_DISPATCH_NS);
+        device.info.has_subgroups = true;
+        device.info.matrix_shapes[0] = (struct heed_matrix_shape){HEED_F16, 16, 16, 16};
+        device.info.matrix_shape_count = i == 1;
+        heed_plan *plan;
+        ck_assert_int_eq(heed_plan_create_attention(&device, &desc, &plan), HEED_OK);
+        struct heed_plan_info info;
+        heed_plan_get_info(plan, &info);
+        ck_assert_int_eq(strstr(info.kernel, "matrix") != NULL, i == 1);
+        ck_assert_uint_le(info.longest_dispatch_ns, HEED_DISPATCH_NS);
+        dispatches[i] = info.dispatches;
+        heed_plan_destroy(&plan);
+    }
+    ck_assert_uint_gt(dispatches[0], dispatches[1]);
+}
+END_TEST
+
 START_TEST(deformable)
 {
     struct heed_deform_desc desc = HEED_DEFORM_DESC_INIT;
@@ -219,7 +243,7 @@ START_TEST(rates)
     /* Every device has one, whatever it calls itself. */
     for (uint32_t type = 0; type <= HEED_DEVICE_CPU; type++) {
         const struct heed_device_info info = {.type = (enum heed_device_type)type, .vendor_id = 0x1234};
-        const struct heed_rate rate = heed_rate(&info);
+        const struct heed_rate rate = heed_rate(&info, false);
         ck_assert(rate.group > 0.0 && rate.device >= rate.group);
     }
     const struct heed_rate rate = {.group = 1e9, .device = 1e10};
@@ -228,11 +252,11 @@ START_TEST(rates)
     ck_assert_uint_eq(heed_rate_ns(&rate, 1e60, 0.0), UINT64_C(1000000000000000000));
     /* GCN is slower than RDNA, which also has subgroups of 32. */
     struct heed_device_info amd = {.type = HEED_DEVICE_DISCRETE, .vendor_id = 0x1002, .limits.subgroup_size_min = 64};
-    double gcn = heed_rate(&amd).group;
+    double gcn = heed_rate(&amd, false).group;
     amd.limits.subgroup_size_min = 32;
-    ck_assert(gcn < heed_rate(&amd).group);
+    ck_assert(gcn < heed_rate(&amd, false).group);
     amd.compute_units = 84;
-    ck_assert(heed_rate(&amd).device == 84 * heed_rate(&amd).group);
+    ck_assert(heed_rate(&amd, false).device == 84 * heed_rate(&amd, false).group);
 }
 END_TEST
 
@@ -259,6 +283,7 @@ int main(void)
     tcase_add_test(tcase, cut_by_keys_when_packed);
     tcase_add_test(tcase, windows_are_short);
     tcase_add_test(tcase, too_long_to_cut);
+    tcase_add_test(tcase, matrix_units);
     tcase_add_test(tcase, deformable);
     tcase_add_test(tcase, rates);
     tcase_add_test(tcase, limits_lower);
