@@ -38,19 +38,24 @@ START_TEST(bounds)
 {
     struct bench_ceilings c = ceilings(100, 20, 20), unknown = {.known = false};
     struct bench_row row = {.flops = 1000000, .input_bytes = 40000, .output_bytes = 40000};
-    bool memory;
-    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &memory), 10000, 1e-6);
-    ck_assert(!memory);
+    enum bench_bound by;
+    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &by), 10000, 1e-6);
+    ck_assert_int_eq(by, BENCH_BY_FMA);
+    c.rate[BENCH_MATRIX].median = 200;
+    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &by), 10000, 1e-6); /* f32 does not run there */
+    row.dtype = HEED_BF16;
+    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &by), 5000, 1e-6);
+    ck_assert_int_eq(by, BENCH_BY_MATRIX);
     row.flops = 10;
     /* At 20 GB/s for a copy and for a read, a byte in and a byte out take 0.05 ns each. */
-    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &memory), 4000, 1e-6);
-    ck_assert(memory);
+    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &by), 4000, 1e-6);
+    ck_assert_int_eq(by, BENCH_BY_MEMORY);
     /* A read at 40 GB/s leaves 0.1 - 0.025 ns for a written byte. */
     c = ceilings(100, 20, 40);
-    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &memory), 4000, 1e-6);
+    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &by), 4000, 1e-6);
     row.output_bytes = 0;
-    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &memory), 1000, 1e-6);
-    ck_assert_double_eq(bench_bound_ns(&unknown, &row, &memory), 0);
+    ck_assert_double_eq_tol(bench_bound_ns(&c, &row, &by), 1000, 1e-6);
+    ck_assert_double_eq(bench_bound_ns(&unknown, &row, &by), 0);
 }
 END_TEST
 

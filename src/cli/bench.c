@@ -73,9 +73,10 @@ const struct command cli_bench = {
         "the way from the 10th to the 90th percentile; call adds submission and waiting. first is the plan and its "
         "first run with the driver's compilation, and nothing is kept from one heed bench to the next; a * says that a "
         "row above had already made its pipelines, or some of them.\n"
-        "Ceilings (an FMA loop in f32, a copy, a read) are measured again in each round. They allow a least time for "
-        "the shape's operations and bytes; of bound: that as a share of the time. Above 100 %: the tensors stayed in a "
-        "cache, or matrix units are faster than the FMA loop.\n"
+        "Ceilings (an FMA loop in f32, a copy, a read, and products of f16 on matrix units where there are any) are "
+        "measured again in each round. They allow a least time for the shape's operations and bytes; of bound: that as "
+        "a share of the time, and which of them it is. Above 100 %: the tensors stayed in a cache, or the kernel has "
+        "matrix units that this build has no loop for.\n"
         "Example: heed bench --only whisper,sam --dtype f16 --kernels all",
 };
 
@@ -143,8 +144,8 @@ static uint64_t row_bytes(const struct bench_row *row)
 /* What cannot fit, by memory or by the time that the ceilings allow at best. */
 static void check_size(const struct bench_result *result, struct bench_row *row, uint64_t memory)
 {
-    bool by_memory;
-    double bound = bench_bound_ns(&result->ceilings, row, &by_memory);
+    enum bench_bound by;
+    double bound = bench_bound_ns(&result->ceilings, row, &by);
     if (row_bytes(row) > memory)
         snprintf(row->skipped, sizeof row->skipped, "needs %.0f MiB, more than %.0f (--memory)",
                  (double)row_bytes(row) / 1048576.0, (double)memory / 1048576.0);

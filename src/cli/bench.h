@@ -90,6 +90,7 @@ enum bench_ceiling_id {
     BENCH_FMA,  /* 2 FLOP for each fma() of f32, GFLOP/s */
     BENCH_COPY, /* bytes read and bytes written, GB/s */
     BENCH_READ,
+    BENCH_MATRIX, /* f16 into f32 on the matrix units, GFLOP/s; 0: there are none, or none that the build knows */
     BENCH_CEILINGS,
 };
 
@@ -107,8 +108,10 @@ bool bench_ceilings_begin(struct session *session, struct bench_ceilings *ceilin
 bool bench_ceilings_measure(struct session *session, struct bench_ceilings *ceilings, struct fault *fault);
 void bench_ceilings_end(struct session *session, struct bench_ceilings *ceilings);
 
+enum bench_bound { BENCH_BY_FMA, BENCH_BY_MATRIX, BENCH_BY_MEMORY };
+
 /* The time that the ceilings allow for a row, ns, and which of them is the limit. 0: unknown. */
-double bench_bound_ns(const struct bench_ceilings *ceilings, const struct bench_row *row, bool *memory);
+double bench_bound_ns(const struct bench_ceilings *ceilings, const struct bench_row *row, enum bench_bound *by);
 
 /* ---- the whole, and how it is shown */
 

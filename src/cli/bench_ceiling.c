@@ -8,20 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-double bench_bound_ns(const struct bench_ceilings *c, const struct bench_row *row, bool *memory)
+double bench_bound_ns(const struct bench_ceilings *c, const struct bench_row *row, enum bench_bound *by)
 {
-    *memory = false;
+    *by = BENCH_BY_FMA;
     if (!c->known)
         return 0;
-    double fma = c->rate[BENCH_FMA].median, read = c->rate[BENCH_READ].median, copy = c->rate[BENCH_COPY].median;
+    double flops = c->rate[BENCH_FMA].median, matrix = c->rate[BENCH_MATRIX].median;
+    double read = c->rate[BENCH_READ].median, copy = c->rate[BENCH_COPY].median;
+    if (row->dtype != HEED_F32 && matrix > flops) {
+        flops = matrix;
+        *by = BENCH_BY_MATRIX;
+    }
     /* A written byte costs what a copied one does less what reading it does. */
     double write_ns = 2.0 / copy - 1.0 / read;
     if (write_ns < 0.5 / copy)
         write_ns = 0.5 / copy;
-    double compute = (double)row->flops / fma;
+    double compute = (double)row->flops / flops;
     double move = (double)row->input_bytes / read + (double)row->output_bytes * write_ns;
-    *memory = move > compute;
-    return *memory ? move : compute;
+    if (move <= compute)
+        return compute;
+    *by = BENCH_BY_MEMORY;
+    return move;
 }
 
 #ifndef HEED_HAVE_VULKAN
@@ -51,19 +58,23 @@ void bench_ceilings_end(struct session *session, struct bench_ceilings *ceilings
 #include "ceiling_fma.spv.h"
 #include "ceiling_copy.spv.h"
 #include "ceiling_read.spv.h"
+#ifdef HEED_HAVE_CEILING_MATRIX
+#include "ceiling_matrix.spv.h"
+#endif
 
 enum { MAX_VALUES = 64, PASSES = 3 };
 enum { VECTORS_EACH = 16, FMA_OF_A_STEP = 3 * 4 * 8 }; /* those of ceiling.comp */
+enum { SUMS = 4, PRODUCTS_OF_A_STEP = 4 * SUMS };      /* those of ceiling_matrix.comp */
 
 struct ceiling_programs {
-    VkPipeline pipeline[BENCH_CEILINGS];
+    VkPipeline pipeline[BENCH_CEILINGS]; /* of the matrix units: perhaps none */
     VkDescriptorPool pool;
     VkDescriptorSet set;
     VkQueryPool queries;
-    struct heed_vk_memory memory[2];
-    uint32_t group_size, groups[BENCH_CEILINGS], fma_steps;
-    double work[BENCH_CEILINGS]; /* of a pass: FLOP, bytes */
-    uint32_t current;            /* what record() records */
+    heed_buffer *buffers[2];
+    uint32_t groups[BENCH_CEILINGS], steps[BENCH_CEILINGS];
+    double work[BENCH_CEILINGS];   /* of a step, or of a pass without steps: FLOP, bytes */
+    enum bench_ceiling_id current; /* what record() records */
 };
 
 static struct heed_vk_device *vk_device(const struct session *session)
@@ -71,8 +82,10 @@ static struct heed_vk_device *vk_device(const struct session *session)
     return (struct heed_vk_device *)session->device;
 }
 
+/* constants: 0, 1, ..; the first is the work-group size. */
 static enum heed_status create_pipeline(struct heed_vk_device *device, const uint32_t *code, size_t bytes,
-                                        uint32_t group_size, VkPipeline *pipeline)
+                                        const uint32_t *values, uint32_t value_count, bool full_subgroups,
+                                        VkPipeline *pipeline)
 {
     const struct heed_vk_functions *vk = &device->vk;
     const VkShaderModuleCreateInfo module_info = {
@@ -82,16 +95,21 @@ static enum heed_status create_pipeline(struct heed_vk_device *device, const uin
                                             "vkCreateShaderModule");
     if (status)
         return status;
-    const VkSpecializationMapEntry entry = {.constantID = 0, .offset = 0, .size = 4};
+    const VkSpecializationMapEntry entries[] = {{0, 0, 4}, {1, 4, 4}, {2, 8, 4}, {3, 12, 4}};
     const VkSpecializationInfo constants = {
-        .mapEntryCount = 1, .pMapEntries = &entry, .dataSize = 4, .pData = &group_size};
-    const VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-                                              .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                                                        .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                                                        .module = module,
-                                                        .pName = "main",
-                                                        .pSpecializationInfo = &constants},
-                                              .layout = device->pipeline_layouts[1]};
+        .mapEntryCount = value_count, .pMapEntries = entries, .dataSize = 4 * value_count, .pData = values};
+    const VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .flags =
+                      full_subgroups
+                          ? (VkPipelineShaderStageCreateFlags)VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT
+                          : 0,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = module,
+                  .pName = "main",
+                  .pSpecializationInfo = &constants},
+        .layout = device->pipeline_layouts[1]};
     VkPipeline handle;
     status = heed_vk_check(device, vk->CreateComputePipelines(device->device, VK_NULL_HANDLE, 1, &info, NULL, &handle),
                            "vkCreateComputePipelines");
@@ -99,6 +117,11 @@ static enum heed_status create_pipeline(struct heed_vk_device *device, const uin
         *pipeline = handle;
     vk->DestroyShaderModule(device->device, module, NULL);
     return status;
+}
+
+static const struct heed_vk_memory *memory_of(const struct ceiling_programs *p, uint32_t i)
+{
+    return &((const struct heed_vk_buffer *)p->buffers[i])->memory;
 }
 
 static enum heed_status create_set(struct heed_vk_device *device, struct ceiling_programs *p)
@@ -124,7 +147,7 @@ static enum heed_status create_set(struct heed_vk_device *device, struct ceiling
     VkDescriptorBufferInfo buffers[2];
     VkWriteDescriptorSet writes[2];
     for (uint32_t i = 0; i < 2; i++) {
-        buffers[i] = (VkDescriptorBufferInfo){.buffer = p->memory[i].buffer, .range = p->memory[i].bytes};
+        buffers[i] = (VkDescriptorBufferInfo){.buffer = memory_of(p, i)->buffer, .range = memory_of(p, i)->bytes};
         writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                            .dstSet = p->set,
                                            .dstBinding = i,
@@ -140,7 +163,7 @@ static void record(struct heed_vk_device *device, VkCommandBuffer commands, void
 {
     const struct ceiling_programs *p = user;
     const struct heed_vk_functions *vk = &device->vk;
-    const uint32_t push[3] = {0, 0, p->fma_steps};
+    const uint32_t push[3] = {0, 0, p->steps[p->current]};
     const VkPipelineLayout layout = device->pipeline_layouts[1];
     if (p->queries)
         vk->CmdResetQueryPool(commands, p->queries, 0, 2);
@@ -173,55 +196,109 @@ static enum heed_status pass(struct heed_vk_device *device, struct ceiling_progr
         if (!status)
             *ns = (double)((ticks[1] - ticks[0]) & mask) * device->physical.timestamp_period_ns;
     }
-    *rate = *ns > 0 ? p->work[p->current] / *ns : 0;
+    *rate = *ns > 0 ? p->work[p->current] * p->steps[p->current] / *ns : 0;
     return status;
 }
 
-/* A pass of the FMA loop takes about 20 ms. */
-static enum heed_status calibrate(struct heed_vk_device *device, struct ceiling_programs *p)
+/* As many steps as take about 20 ms. */
+static enum heed_status calibrate(struct heed_vk_device *device, struct ceiling_programs *p, enum bench_ceiling_id id)
 {
     double rate, ns = 0;
     enum heed_status status = HEED_OK;
-    p->current = BENCH_FMA;
-    for (p->fma_steps = 16; !status && ns < 10e6 && p->fma_steps < 1u << 24; p->fma_steps *= 2)
+    p->current = id;
+    for (p->steps[id] = 8; !status && ns < 10e6 && p->steps[id] < 1u << 24;) {
+        p->steps[id] *= 2;
         status = pass(device, p, &rate, &ns);
-    p->work[BENCH_FMA] = 2.0 * FMA_OF_A_STEP * p->fma_steps * p->group_size * p->groups[BENCH_FMA];
+    }
     return status;
 }
 
-static enum heed_status create(struct heed_vk_device *device, struct ceiling_programs *p)
+/* Numbers from 0 to 1: memory full of zeros is compressed by some GPUs, and multiplying zeros takes less power. */
+static enum heed_status create_buffers(struct heed_vk_device *device, struct ceiling_programs *p, uint64_t bytes)
+{
+    enum { CHUNK = 1 << 20 };
+    float *chunk = malloc(CHUNK);
+    enum heed_status status = chunk ? HEED_OK : HEED_ERR_HOST_MEMORY;
+    uint32_t state = 1;
+    for (uint32_t i = 0; chunk && i < CHUNK / sizeof *chunk; i++) {
+        state = state * 1664525u + 1013904223u;
+        chunk[i] = (float)(state >> 8) * 0x1p-24f;
+    }
+    for (uint32_t i = 0; i < 2 && !status; i++)
+        status = heed_buffer_create(&device->base, bytes, &p->buffers[i]);
+    for (uint64_t at = 0; at < bytes && !status; at += CHUNK)
+        status = heed_buffer_write(p->buffers[0], at, chunk, bytes - at < CHUNK ? bytes - at : CHUNK);
+    free(chunk);
+    return status;
+}
+
+static enum heed_status create_loops(struct heed_vk_device *device, struct ceiling_programs *p)
 {
     static const struct {
+        enum bench_ceiling_id id;
         const uint32_t *words;
         size_t bytes;
-    } codes[BENCH_CEILINGS] = {
-        [BENCH_FMA] = {ceiling_fma, sizeof ceiling_fma},
-        [BENCH_COPY] = {ceiling_copy, sizeof ceiling_copy},
-        [BENCH_READ] = {ceiling_read, sizeof ceiling_read},
+    } codes[] = {
+        {BENCH_FMA, ceiling_fma, sizeof ceiling_fma},
+        {BENCH_COPY, ceiling_copy, sizeof ceiling_copy},
+        {BENCH_READ, ceiling_read, sizeof ceiling_read},
     };
     const struct heed_limits *limits = &device->base.info.limits;
-    bool cpu = device->base.info.type == HEED_DEVICE_CPU;
-    enum heed_status status = HEED_OK;
-    p->group_size = limits->max_group_size < 64 ? limits->max_group_size : 64;
+    const uint32_t group_size = limits->max_group_size < 64 ? limits->max_group_size : 64;
     /* More than the last cache of most: 96 MB of "infinity cache" have been sold. */
-    uint64_t bytes = UINT64_C(64) << 20;
+    uint64_t bytes = UINT64_C(64) << 20, group_bytes = UINT64_C(16) * VECTORS_EACH * group_size;
     if (device->base.info.type == HEED_DEVICE_DISCRETE)
         bytes = UINT64_C(256) << 20;
     if (bytes > limits->max_storage_range)
         bytes = limits->max_storage_range;
-    uint64_t group_bytes = UINT64_C(16) * VECTORS_EACH * p->group_size;
-    uint64_t groups = bytes / group_bytes;
+    uint32_t groups = (uint32_t)(bytes / group_bytes);
     if (groups > limits->max_group_count)
         groups = limits->max_group_count;
-    for (uint32_t i = 0; i < 2 && !status; i++)
-        status = heed_vk_memory_create(device, groups * group_bytes, HEED_VK_MEMORY_DEVICE, &p->memory[i]);
-    for (uint32_t i = 0; i < BENCH_CEILINGS && !status; i++) {
-        status = create_pipeline(device, codes[i].words, codes[i].bytes, p->group_size, &p->pipeline[i]);
-        p->groups[i] = (uint32_t)groups;
+    enum heed_status status = create_buffers(device, p, groups * group_bytes);
+    for (uint32_t i = 0; i < 3 && !status; i++) {
+        enum bench_ceiling_id id = codes[i].id;
+        status = create_pipeline(device, codes[i].words, codes[i].bytes, &group_size, 1, false, &p->pipeline[id]);
+        p->groups[id] = groups;
+        p->steps[id] = 1;
     }
     p->work[BENCH_COPY] = 2.0 * (double)(groups * group_bytes);
     p->work[BENCH_READ] = (double)(groups * group_bytes) * (1.0 + 1.0 / VECTORS_EACH);
-    p->groups[BENCH_FMA] = cpu ? 256 : groups < 4096 ? (uint32_t)groups : 4096;
+    if (p->groups[BENCH_FMA] > (device->base.info.type == HEED_DEVICE_CPU ? 256u : 4096u))
+        p->groups[BENCH_FMA] = device->base.info.type == HEED_DEVICE_CPU ? 256 : 4096;
+    p->work[BENCH_FMA] = 2.0 * FMA_OF_A_STEP * group_size * p->groups[BENCH_FMA];
+    return status;
+}
+
+#ifdef HEED_HAVE_CEILING_MATRIX
+static enum heed_status create_matrix(struct heed_vk_device *device, struct ceiling_programs *p)
+{
+    const struct heed_device_info *info = &device->base.info;
+    for (uint32_t i = 0; i < info->matrix_shape_count; i++) {
+        const struct heed_matrix_shape *s = &info->matrix_shapes[i];
+        const uint32_t values[] = {info->limits.subgroup_size_max, s->m, s->n, s->k};
+        uint64_t fitting = memory_of(p, 1)->bytes / (UINT64_C(4) * SUMS * s->m * s->n);
+        /* With vectors of 512 bits lavapipe 26.1 lists the shape, and crashes on it. */
+        if (s->input != HEED_F16 || (info->type == HEED_DEVICE_CPU && info->limits.subgroup_size_max > 8))
+            continue;
+        p->groups[BENCH_MATRIX] = fitting < p->groups[BENCH_FMA] ? (uint32_t)fitting : p->groups[BENCH_FMA];
+        p->work[BENCH_MATRIX] = 2.0 * PRODUCTS_OF_A_STEP * s->m * s->n * s->k * p->groups[BENCH_MATRIX];
+        enum heed_status status =
+            create_pipeline(device, ceiling_matrix, sizeof ceiling_matrix, values, 4, true, &p->pipeline[BENCH_MATRIX]);
+        return status ? status : calibrate(device, p, BENCH_MATRIX);
+    }
+    return HEED_OK;
+}
+#else
+static enum heed_status create_matrix(struct heed_vk_device *device, struct ceiling_programs *p)
+{
+    (void)device, (void)p;
+    return HEED_OK;
+}
+#endif
+
+static enum heed_status create(struct heed_vk_device *device, struct ceiling_programs *p)
+{
+    enum heed_status status = create_loops(device, p);
     if (!status)
         status = create_set(device, p);
     if (!status && device->base.info.has_timestamps) {
@@ -233,7 +310,9 @@ static enum heed_status create(struct heed_vk_device *device, struct ceiling_pro
         if (!status)
             p->queries = queries;
     }
-    return status ? status : calibrate(device, p);
+    if (!status)
+        status = calibrate(device, p, BENCH_FMA);
+    return status ? status : create_matrix(device, p);
 }
 
 bool bench_ceilings_begin(struct session *session, struct bench_ceilings *ceilings, struct fault *fault)
@@ -244,7 +323,10 @@ bool bench_ceilings_begin(struct session *session, struct bench_ceilings *ceilin
     ceilings->programs = calloc(1, sizeof *ceilings->programs);
     for (uint32_t i = 0; i < BENCH_CEILINGS; i++)
         ceilings->values[i] = calloc(MAX_VALUES, sizeof *ceilings->values[i]);
-    if (!ceilings->programs || !ceilings->values[0] || !ceilings->values[1] || !ceilings->values[2])
+    bool made = ceilings->programs != NULL;
+    for (uint32_t i = 0; i < BENCH_CEILINGS; i++)
+        made &= ceilings->values[i] != NULL;
+    if (!made)
         return fault_failed(fault, "out of host memory");
     session->message[0] = '\0';
     if (!session_ok(session, create(vk_device(session), ceilings->programs), "ceilings", fault))
@@ -262,13 +344,17 @@ bool bench_ceilings_measure(struct session *session, struct bench_ceilings *ceil
     for (uint32_t i = 0; i < BENCH_CEILINGS; i++) {
         /* The best of a few: a ceiling is what can be reached, and the first pass touches cold memory. */
         double best = 0;
+        if (!p->pipeline[i])
+            continue;
         for (uint32_t k = 0; k < PASSES; k++) {
             double rate, ns;
-            p->current = i;
+            p->current = (enum bench_ceiling_id)i;
             if (!session_ok(session, pass(vk_device(session), p, &rate, &ns), "ceilings", fault))
                 return false;
             best = rate > best ? rate : best;
         }
+        if (best <= 0)
+            return fault_failed(fault, "%s: its clock stood still while it should have worked", session->info.name);
         ceilings->values[i][slot] = best;
     }
     ceilings->count++;
@@ -295,7 +381,7 @@ void bench_ceilings_end(struct session *session, struct bench_ceilings *ceilings
         if (p->queries)
             vk->DestroyQueryPool(device->device, p->queries, NULL);
         for (uint32_t i = 0; i < 2; i++)
-            heed_vk_memory_destroy(device, &p->memory[i]);
+            heed_buffer_destroy(&p->buffers[i]);
     }
     for (uint32_t i = 0; i < BENCH_CEILINGS; i++)
         free(ceilings->values[i]);

@@ -149,15 +149,18 @@ static void print_head(const json_t *root, char letter, const char *path)
 /* A machine that is slower as a whole says nothing about the kernels. */
 static void print_ceilings(const json_t *a, const json_t *b)
 {
-    static const char *const keys[] = {"fma_gflops", "copy_gbytes_per_s", "read_gbytes_per_s"};
-    static const char *const names[] = {"FMA", "copy", "read"}, *const units[] = {"GFLOP/s", "GB/s", "GB/s"};
+    static const char *const keys[] = {"fma_gflops", "copy_gbytes_per_s", "read_gbytes_per_s", "matrix_f16_gflops"};
+    static const char *const names[] = {"FMA", "copy", "read", "matrix units (f16)"}, *const units[] = {"GFLOP/s",
+                                                                                                        "GB/s", "GB/s",
+                                                                                                        "GFLOP/s"};
     const json_t *of_a = json_object_get(a, "ceilings"), *of_b = json_object_get(b, "ceilings");
     if (!of_a || !of_b)
         return;
     printf("ceilings, A to B:");
-    for (int i = 0; i < 3; i++)
-        printf("%s %s %.1f to %.1f %s", i > 0 ? "," : "", names[i], stat_of(of_a, keys[i]).median,
-               stat_of(of_b, keys[i]).median, units[i]);
+    for (int i = 0; i < 4; i++)
+        if (json_object_get(of_a, keys[i]) || json_object_get(of_b, keys[i]))
+            printf("%s %s %.1f to %.1f %s", i > 0 ? "," : "", names[i], stat_of(of_a, keys[i]).median,
+                   stat_of(of_b, keys[i]).median, units[i]);
     putchar('\n');
 }
 

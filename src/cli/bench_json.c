@@ -15,15 +15,16 @@ static void write_stat(FILE *out, const char *name, const struct bench_stat *s)
 
 static void write_ceilings(FILE *out, const struct bench_ceilings *c)
 {
-    static const char *const names[BENCH_CEILINGS] = {"fma_gflops", "copy_gbytes_per_s", "read_gbytes_per_s"};
+    static const char *const names[BENCH_CEILINGS] = {"fma_gflops", "copy_gbytes_per_s", "read_gbytes_per_s",
+                                                      "matrix_f16_gflops"};
     if (!c->known)
         return;
-    fputs("  \"ceilings\": {\n", out);
+    fputs("  \"ceilings\": {", out);
     for (int i = 0; i < BENCH_CEILINGS; i++)
-        fprintf(out, "    \"%s\": {\"median\": %.6g, \"p10\": %.6g, \"p90\": %.6g, \"count\": %" PRIu32 "}%s\n",
-                names[i], c->rate[i].median, c->rate[i].low, c->rate[i].high, c->rate[i].count,
-                i + 1 < BENCH_CEILINGS ? "," : "");
-    fputs("  },\n", out);
+        if (c->rate[i].median > 0)
+            fprintf(out, "%s\n    \"%s\": {\"median\": %.6g, \"p10\": %.6g, \"p90\": %.6g, \"count\": %" PRIu32 "}",
+                    i > 0 ? "," : "", names[i], c->rate[i].median, c->rate[i].low, c->rate[i].high, c->rate[i].count);
+    fputs("\n  },\n", out);
 }
 
 static void write_member(FILE *out, const char *before, const char *value)
@@ -61,10 +62,11 @@ static void write_row(FILE *out, const struct bench_result *result, const struct
     if (row->samples > 0)
         fprintf(out, ",\n      \"samples\": %" PRIu64 ",\n      \"gsamples_per_s\": %.6g", row->samples,
                 (double)row->samples / ns);
-    bool memory;
-    double bound = bench_bound_ns(&result->ceilings, row, &memory);
+    static const char *const names[] = {"fma", "matrix", "memory"};
+    enum bench_bound by;
+    double bound = bench_bound_ns(&result->ceilings, row, &by);
     if (bound > 0)
-        fprintf(out, ",\n      \"bound_ns\": %.6g,\n      \"bound\": \"%s\"", bound, memory ? "memory" : "fma");
+        fprintf(out, ",\n      \"bound_ns\": %.6g,\n      \"bound\": \"%s\"", bound, names[by]);
     fputs("\n    }", out);
 }
 

@@ -68,7 +68,7 @@ static struct axes find_axes(const struct bench_result *result)
     if (c->known) {
         double ridge = c->rate[BENCH_FMA].median / c->rate[BENCH_READ].median;
         x0 = fmin(x0, ridge), x1 = fmax(x1, ridge);
-        y1 = fmax(y1, c->rate[BENCH_FMA].median);
+        y1 = fmax(y1, fmax(c->rate[BENCH_FMA].median, c->rate[BENCH_MATRIX].median));
     }
     return (struct axes){rounded(x0 / 1.5, false), rounded(x1 * 2, true), rounded(y0 / 1.5, false),
                          rounded(y1 * 1.5, true)};
@@ -136,6 +136,16 @@ static void write_roof(FILE *out, const struct axes *a, const struct bench_ceili
     fprintf(out, "<text class=\"on-roof\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">FMA loop %.1f GFLOP/s</text>\n", x,
             y, fma);
     boxes[(*box_count)++] = (struct box){x - 170, y - FONT, x, y + 10};
+    double matrix = c->rate[BENCH_MATRIX].median;
+    if (matrix > fma) {
+        fprintf(out, "<path class=\"roof matrix\" d=\"M%.1f %.1fL%.1f %.1fH%d\"/>\n", to_x(a, ridge), to_y(a, fma),
+                to_x(a, matrix / read), to_y(a, matrix), WIDTH - RIGHT);
+        fprintf(out,
+                "<text class=\"on-roof\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">matrix units, f16 in f32 out, %.1f "
+                "GFLOP/s</text>\n",
+                x, to_y(a, matrix) - 7, matrix);
+        boxes[(*box_count)++] = (struct box){x - 320, to_y(a, matrix) - 7 - FONT, x, to_y(a, matrix) + 3};
+    }
     for (int i = 0; i < ROOF_BOXES; i++) {
         double at = first * pow(ridge / first, (i + 0.5) / ROOF_BOXES), bx = to_x(a, at), by = to_y(a, at * read);
         /* Above it there is text. */
@@ -246,7 +256,7 @@ bool bench_write_picture(const struct bench_result *result, FILE *out, struct fa
         points += has_point(&result->rows[i]);
     if (points == 0)
         return fault_failed(fault, "--picture: nothing was timed, there is nothing to draw");
-    struct box *boxes = calloc(2 * points + ROOF_BOXES + 1, sizeof *boxes);
+    struct box *boxes = calloc(2 * points + ROOF_BOXES + 2, sizeof *boxes);
     if (!boxes)
         return fault_failed(fault, "out of host memory");
     struct axes axes = find_axes(result);
@@ -255,7 +265,8 @@ bool bench_write_picture(const struct bench_result *result, FILE *out, struct fa
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"%d\">\n"
         "<style>\n"
         ".grid{stroke:#eee}.decade{stroke:#ccc}.grid,.decade,.roof,.leader{fill:none}\n"
-        ".roof{stroke:#222;stroke-width:2}.leader{stroke:#aaa}.on-roof{fill:#222}.label{fill:#333;font-size:11px;paint-"
+        ".roof{stroke:#222;stroke-width:2}.matrix{stroke-dasharray:7 "
+        "4}.leader{stroke:#aaa}.on-roof{fill:#222}.label{fill:#333;font-size:11px;paint-"
         "order:stroke;stroke:#fff;stroke-width:2px}\n"
         ".attention{fill:#1667b7}.deform{fill:#d2691e}.stage{fill:#3a8f4d}\n"
         "</style>\n"

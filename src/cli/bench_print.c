@@ -58,18 +58,23 @@ static int kernel_width(void)
     return (int)width;
 }
 
+/* enum bench_bound */
+static const char *const short_names[] = {"fma", "mma", "mem"}, *const names[] = {"fma", "matrix", "memory"};
+
 static void print_ceilings(const struct bench_ceilings *c)
 {
     if (!c->known)
         return;
-    static const char *const names[BENCH_CEILINGS] = {"FMA", "copy", "read"};
+    static const char *const titles[BENCH_CEILINGS] = {"FMA", "copy", "read", "matrix units (f16)"};
     printf("ceilings:");
     for (int i = 0; i < BENCH_CEILINGS; i++) {
         const struct bench_stat *s = &c->rate[i];
-        printf("%s %s %.1f", i > 0 ? "," : "", names[i], s->median);
+        if (s->median <= 0)
+            continue;
+        printf("%s %s %.1f", i > 0 ? "," : "", titles[i], s->median);
         if (s->count > 1)
             printf(" (%.1f to %.1f)", s->low, s->high);
-        printf(" %s", i == BENCH_FMA ? "GFLOP/s" : "GB/s");
+        printf(" %s", i == BENCH_FMA || i == BENCH_MATRIX ? "GFLOP/s" : "GB/s");
     }
     putchar('\n');
 }
@@ -113,10 +118,10 @@ void bench_print_row(const struct bench_result *result, const struct bench_row *
         rate_text((double)row->samples / time->median, "sample/s", rate);
     else
         rate_text((double)row->flops / time->median, "FLOP/s", rate);
-    bool memory;
-    double least = bench_bound_ns(&result->ceilings, row, &memory);
+    enum bench_bound by;
+    double least = bench_bound_ns(&result->ceilings, row, &by);
     if (least > 0)
-        snprintf(bound, sizeof bound, "%.0f %% %s", 100.0 * least / time->median, memory ? "mem" : "fma");
+        snprintf(bound, sizeof bound, "%.0f %% %s", 100.0 * least / time->median, short_names[by]);
     printf("%9s %5s %9s %14s %8.2f %9s %9s%s\n", median, spread, call, rate, bytes_per_ns(row), bound, first,
            row->pipelines_shared > 0 ? "*" : "");
 }
@@ -178,8 +183,8 @@ void bench_print_csv(const struct bench_result *result, FILE *stream)
             fputs(",,,,,,,,,,,,,,,,", stream);
         } else {
             double ns = bench_row_time(row)->median;
-            bool memory;
-            double bound = bench_bound_ns(&result->ceilings, row, &memory);
+            enum bench_bound by;
+            double bound = bench_bound_ns(&result->ceilings, row, &by);
             fprintf(stream,
                     ",%.0f,%.0f,%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64
                     ",%" PRIu64 ",%.4g,%.4g,%.4g",
@@ -187,7 +192,7 @@ void bench_print_csv(const struct bench_result *result, FILE *stream)
                     row->samples, row->input_bytes, row->output_bytes, row->scratch_bytes, (double)row->flops / ns,
                     bytes_per_ns(row), (double)row->samples / ns);
             if (bound > 0)
-                fprintf(stream, ",%.0f,%s,", bound, memory ? "memory" : "fma");
+                fprintf(stream, ",%.0f,%s,", bound, names[by]);
             else
                 fputs(",,,", stream);
         }

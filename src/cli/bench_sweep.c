@@ -85,12 +85,12 @@ static struct sizes find_sizes(bool deform, uint32_t most)
 static double work_ns(const struct bench_ceilings *ceilings, const struct bench_row *row)
 {
     struct bench_row with_softmax = *row;
-    bool memory;
+    enum bench_bound by;
     if (!row->shape->is_deform) {
         const struct heed_attention_desc *d = &row->shape->desc.attention;
         with_softmax.flops += (uint64_t)SOFTMAX_FLOPS * d->batch * d->heads_q * d->len_q * d->len_kv;
     }
-    return bench_bound_ns(ceilings, &with_softmax, &memory);
+    return bench_bound_ns(ceilings, &with_softmax, &by);
 }
 
 /* As many batches as take point_ns. */
