@@ -23,7 +23,7 @@ machine with the newer glslang that comes along: tests/drivers/run exec lavapipe
 Exit status 1 when on some driver a selected kernel does not compile, leaves registers for memory (spills, scratch, private
 arrays in memory), or is not what tests/drivers/expected.txt says. A driver that heed refuses is told, and is no failure.
 Vendors' own drivers differ from Mesa's: this is evidence about them, not proof."""
-import argparse, json, os, re, statistics, subprocess, sys
+import argparse, hashlib, json, os, shutil, statistics, subprocess, sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
@@ -96,63 +96,92 @@ def read_drivers():
 
 
 class Result:
-    """What plan_stats said on one driver."""
+    """What plan_stats said on one driver: its lines, and a sentence for each time that the driver did not survive."""
 
-    def __init__(self, driver):
+    def __init__(self, driver, lines, crashes):
         self.driver = driver
         self.device = {}
         self.unusable = ''
         self.pipelines = []  # each variant once
         self.chosen = {}     # problem: plan
-        self.failures = []   # sentences
         self.refused = {}    # problem: why
-        self.seen = set()
+        self.failures = list(crashes)
+        seen = set()
+        for line in lines:
+            if 'device' in line:
+                self.device = line
+            elif 'unusable' in line:
+                self.unusable = line['unusable']
+            elif 'failed' in line:
+                self.failures.append(f'{line["shape"]}: {line["failed"]}')
+            elif 'refused' in line:
+                self.refused[line['shape']] = line['refused']
+            elif 'shader' in line:
+                self.chosen.setdefault(line['shape'], line['plan'])
+                variant = (line['shader'], tuple(line['constants']), line.get('subgroup'))
+                if variant not in seen:
+                    seen.add(variant)
+                    self.pipelines.append(line)
 
-    def take(self, line):
-        if 'device' in line:
-            self.device = line
-        elif 'unusable' in line:
-            self.unusable = line['unusable']
-        elif 'failed' in line:
-            self.failures.append(f'{line["shape"]}: {line["failed"]}')
-        elif 'refused' in line:
-            self.refused[line['shape']] = line['refused']
-        elif 'shader' in line:
-            self.chosen.setdefault(line['shape'], line['plan'])
-            key = (line['shader'], tuple(line['constants']), line.get('subgroup'))
-            if key not in self.seen:
-                self.seen.add(key)
-                self.pipelines.append(line)
+
+def parse_lines(text):
+    for line in text.splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            pass  # some drivers print too
+
+
+def ask(command, arguments, problems):
+    """plan_stats' lines and the sentences about crashes, after each of which it begins again behind the problem."""
+    lines, crashes, begun = [], [], -1
+    while begun < len(problems) - 1:
+        options = ['--from', str(begun + 1)] + (['--kernel', arguments.kernel] if arguments.kernel else [])
+        before = begun
+        try:
+            done = subprocess.run([*command, *options, arguments.shapes], capture_output=True, text=True,
+                                  errors='replace', timeout=DRIVER_SECONDS)
+            out, how = done.stdout, f'crashed (status {done.returncode})' if done.returncode else ''
+        except subprocess.TimeoutExpired as late:
+            out, how = (late.stdout or b'').decode(errors='replace'), f'was not done after {DRIVER_SECONDS} s'
+        for line in parse_lines(out):
+            lines.append(line)
+            begun = line.get('begin', begun)
+        if not how or any('unusable' in line for line in lines):
+            break
+        if begun == before:
+            crashes.append(f'plan_stats {how} before it made a plan')
+            break
+        crashes.append(f'{problems[begun]}: the driver {how}')
+    return lines, crashes
+
+
+def digest(paths, words):
+    """Of the files' contents, and of words."""
+    whole = hashlib.sha256(repr(words).encode())
+    for path in paths:
+        with open(path, 'rb') as file:
+            whole.update(file.read())
+    return whole.hexdigest()
 
 
 def measure(driver, folder, arguments, problems):
-    result = Result(driver)
-    begun = -1
-    while begun < len(problems) - 1 and not result.unusable:
-        options = ['--from', str(begun + 1)] + (['--kernel', arguments.kernel] if arguments.kernel else [])
-        program = [os.path.join(TOP, BUILDS[driver.machine], 'tests', 'plan_stats'), *options, arguments.shapes]
-        before = begun
-        try:
-            done = subprocess.run(driver.command(folder, program), capture_output=True, text=True, errors='replace',
-                                  timeout=DRIVER_SECONDS)
-            out, status = done.stdout, done.returncode
-        except subprocess.TimeoutExpired as late:
-            out, status = (late.stdout or b'').decode(errors='replace'), None
-        for text in out.splitlines():
-            try:
-                line = json.loads(text)
-            except ValueError:
-                continue  # some drivers print to stdout
-            begun = line.get('begin', begun)
-            result.take(line)
-        if status in (0, 1) and (status == 0 or result.unusable):
-            break
-        how = f'did not come to an end in {DRIVER_SECONDS} s' if status is None else f'crashed (status {status})'
-        if begun == before:
-            result.failures.append(f'plan_stats {how} before it made a plan: {done.stderr.strip()[-300:]}')
-            break
-        result.failures.append(f'{problems[begun]}: the driver {how}')
-    return result
+    """What was said before of the same program, problems and shims is not asked again."""
+    program = os.path.join(TOP, BUILDS[driver.machine], 'tests', 'plan_stats')
+    command = driver.command(folder, [program])
+    shims = [os.path.join(folder, f'shim_{s[1:]}.so') for s in driver.shims if s[0] == '+']
+    known = os.path.join(folder, f'said.{driver.name}.{arguments.kernel or "selected"}.json')
+    key = digest([program, arguments.shapes, *shims], command)
+    if os.path.exists(known):
+        with open(known) as file:
+            said = json.load(file)
+        if said['key'] == key:
+            return Result(driver, said['lines'], said['crashes'])
+    lines, crashes = ask(command, arguments, problems)
+    with open(f'{known}.{os.getpid()}', 'w') as file:
+        json.dump({'key': key, 'lines': lines, 'crashes': crashes}, file)
+    os.replace(file.name, known)
+    return Result(driver, lines, crashes)
 
 
 def spills_of(pipeline):
@@ -299,7 +328,11 @@ def main():
         if not driver or len(words) < 3:
             print('tests/drivers/run exec NAME PROGRAM: NAME is one of tests/drivers/run list', file=sys.stderr)
             return 2
-        command = driver.command(folder, words[2:])
+        program = shutil.which(words[2])
+        if not program:
+            print(f'tests/drivers/run exec: {words[2]} is no program here', file=sys.stderr)
+            return 2
+        command = driver.command(folder, [program, *words[3:]])
         os.execvp(command[0], command)
     parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
     parser.add_argument('-d', dest='names', default='*')

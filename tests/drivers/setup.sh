@@ -63,9 +63,8 @@ drivers_shim() {
         -I"$drivers/amd64/usr/include" -I"$drivers/amd64/usr/include/libdrm" -o "$3" "$2" -ldl
 }
 
-drivers_build() { # drivers_build TOP
-    start=$PWD
-    cd "$1"
+drivers_build() ( # drivers_build TOP: heed's own folder; in build-drivers*/ of it
+    cd "$1" || exit 1
     heed_build build-drivers -Dexamples=false -Dglslang="$drivers/glslangValidator"
     cross=$drivers/arm64.meson
     [ -e "$cross" ] || cat >"$cross" <<'EOT'
@@ -80,15 +79,13 @@ cpu = 'aarch64'
 endian = 'little'
 EOT
     heed_build build-drivers-arm64 -Dexamples=false -Dglslang="$drivers/glslangValidator" --cross-file "$cross"
-    cd "$start"
-}
+)
 
-drivers_setup() { # drivers_setup TOP: heed's own folder
-    start=$PWD
-    cd "$1"
+drivers_setup() { # drivers_setup TOP
     [ "$(uname -m)" = x86_64 ] || heed_die "this machine is $(uname -m): the drivers here are those of x86_64, and arm64's run in qemu on it"
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
         heed_die "the drivers come out of Debian's packages: run this on Debian 12 or newer, or in a container of it"
+    fi
     heed_need build drivers
     drivers=$(heed_cache)/drivers
     mkdir -p "$drivers" || heed_die "cannot make $drivers: set XDG_CACHE_HOME to a folder that can be written"
@@ -97,6 +94,8 @@ drivers_setup() { # drivers_setup TOP: heed's own folder
         [ "$free" -ge $drivers_gib ] ||
             heed_die "$drivers needs $drivers_gib GiB and its disk has $free: make room, or set XDG_CACHE_HOME to another disk"
     fi
+    exec 9>"$drivers/lock"
+    flock 9 || heed_die "cannot lock $drivers/lock: does its file system have locks?"
     mesa='mesa-vulkan-drivers/trixie-backports mesa-drm-shim/trixie-backports libvulkan1'
     # shellcheck disable=SC2086 # lists of words
     drivers_tree "$drivers/amd64" amd64 $mesa libdrm-dev glslang-tools spirv-tools
@@ -104,7 +103,7 @@ drivers_setup() { # drivers_setup TOP: heed's own folder
     drivers_tree "$drivers/arm64" arm64 $mesa
     drivers_tool glslangValidator
     drivers_tool spirv-val
-    drivers_shim cc tests/drivers/shim_intel.c "$drivers/shim_intel.so"
-    drivers_shim aarch64-linux-gnu-gcc tests/drivers/shim_arm.c "$drivers/shim_arm.so"
-    cd "$start"
+    drivers_shim cc "$1/tests/drivers/shim_intel.c" "$drivers/shim_intel.so"
+    drivers_shim aarch64-linux-gnu-gcc "$1/tests/drivers/shim_arm.c" "$drivers/shim_arm.so"
+    exec 9>&-
 }
