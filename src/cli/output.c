@@ -22,11 +22,13 @@ static void remove_and_die(int signal_number)
     raise(signal_number);
 }
 
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+enum { SIGNALS = sizeof signals / sizeof *signals };
+
 void output_guard(struct output_set *set)
 {
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     guarded = set;
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+    for (size_t i = 0; i < SIGNALS; i++)
         if (signal(signals[i], set ? remove_and_die : SIG_DFL) == SIG_IGN)
             signal(signals[i], SIG_IGN);
 }
@@ -64,15 +66,23 @@ bool output_open(struct output_set *set, const char *target, struct fault *fault
     }
     snprintf(temporary, size, "%s.heed-%ld.part", file->target, (long)getpid());
     file->temporary = temporary;
+    /* The file and its place in the set come together, also for a signal. */
+    sigset_t blocked, before;
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < SIGNALS; i++)
+        sigaddset(&blocked, signals[i]);
+    sigprocmask(SIG_BLOCK, &blocked, &before);
     file->stream = fopen(temporary, "wbx");
+    int why = errno;
+    set->count += file->stream != NULL;
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (!file->stream) {
-        fault_failed(fault, "%s: %s", target, strerror(errno));
+        fault_failed(fault, "%s: %s", target, strerror(why));
         free(file->temporary);
         free(file->target);
         memset(file, 0, sizeof *file);
         return false;
     }
-    set->count++;
     return true;
 }
 
