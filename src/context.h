@@ -5,7 +5,9 @@
 
 #include <heed/heed.h>
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__)
+#define HEED_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#elif defined(__GNUC__)
 #define HEED_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define HEED_PRINTF(text, first)

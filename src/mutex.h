@@ -6,6 +6,9 @@
 #include <stdbool.h>
 
 #ifdef _WIN32
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN /* its sockets have a bind() */
+#endif
 #include <windows.h>
 
 typedef SRWLOCK heed_mutex;

@@ -42,12 +42,10 @@ extern "C" {
 #define HEED_VERSION_MINOR 1
 #define HEED_VERSION_PATCH 0
 
-#if defined(_WIN32) && defined(HEED_SHARED)
-#if defined(HEED_BUILD)
+#if defined(_WIN32) && defined(HEED_BUILD)
 #define HEED_API __declspec(dllexport)
-#else
+#elif defined(_WIN32) && defined(HEED_SHARED)
 #define HEED_API __declspec(dllimport)
-#endif
 #elif defined(__GNUC__)
 #define HEED_API __attribute__((visibility("default")))
 #else

@@ -3,12 +3,11 @@
 #include "reference.h"
 
 #include "../backend.h"
+#include "../clock.h"
 #include "../plan.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 struct reference_buffer {
     struct heed_buffer base;
@@ -19,13 +18,6 @@ struct reference_fence {
     struct heed_fence base;
     uint64_t elapsed_ns;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void device_destroy(heed_device *device)
 {
@@ -92,7 +84,7 @@ static enum heed_status run(heed_plan *plan, const struct heed_bound_arg *args, 
     struct reference_fence *made = heed_alloc(context, 1, sizeof *made);
     if (!made)
         return heed_fail_memory(context);
-    uint64_t start = now_ns();
+    uint64_t start = heed_clock_ns();
     enum heed_status status =
         plan->op == HEED_OP_DEFORM
             ? heed_reference_deform(context, &plan->problem.deform, in, out, HEED_REFERENCE_STORED_TYPE)
@@ -101,7 +93,7 @@ static enum heed_status run(heed_plan *plan, const struct heed_bound_arg *args, 
         heed_free(context, made);
         return status;
     }
-    *made = (struct reference_fence){.base.device = plan->device, .elapsed_ns = now_ns() - start};
+    *made = (struct reference_fence){.base.device = plan->device, .elapsed_ns = heed_clock_ns() - start};
     *fence = &made->base;
     return HEED_OK;
 }
@@ -183,7 +175,7 @@ enum heed_status heed_reference_create(heed_context *context, const struct heed_
         .context = context,
         .ops = &reference_ops,
         .info = reference_info,
-        .process = (long)getpid(),
+        .process = heed_process_id(),
     };
     heed_limits_lower(&made->info.limits, &desc->limits);
     *device = made;

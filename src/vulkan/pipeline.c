@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Compiles a plan's steps: one pipeline for each kernel with its constants. */
 #include <string.h>
-#include <time.h>
 
+#include "../clock.h"
 #include "specialise.h"
 #include "vk.h"
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static bool same_pipeline(const struct heed_step *a, const struct heed_step *b)
 {
@@ -204,7 +197,7 @@ enum heed_status heed_vk_plan_compile(heed_plan *plan)
     enum heed_status status = heed_vk_usable(device);
     if (status)
         return status;
-    const uint64_t start = now_ns();
+    const uint64_t start = heed_clock_ns();
     struct heed_vk_plan *compiled = heed_alloc(context, 1, sizeof *compiled);
     if (!compiled)
         return heed_fail_memory(context);
@@ -230,8 +223,7 @@ enum heed_status heed_vk_plan_compile(heed_plan *plan)
             compiled->pipeline_count++;
     }
     plan->pipelines = compiled->pipeline_count;
-    const uint64_t end = now_ns();
-    plan->compile_ns = end > start ? end - start : 0; /* C11's clock can be set */
+    plan->compile_ns = heed_clock_ns() - start;
     if (status)
         heed_vk_plan_release(plan);
     return status;
