@@ -277,8 +277,7 @@ static enum heed_status create_matrix(struct heed_vk_device *device, struct ceil
         const struct heed_matrix_shape *s = &info->matrix_shapes[i];
         const uint32_t values[] = {info->limits.subgroup_size_max, s->m, s->n, s->k};
         uint64_t fitting = memory_of(p, 1)->bytes / (UINT64_C(4) * SUMS * s->m * s->n);
-        /* With vectors of 512 bits lavapipe 26.1 lists the shape, and crashes on it. */
-        if (s->input != HEED_F16 || (info->type == HEED_DEVICE_CPU && info->limits.subgroup_size_max > 8))
+        if (s->input != HEED_F16)
             continue;
         p->groups[BENCH_MATRIX] = fitting < p->groups[BENCH_FMA] ? (uint32_t)fitting : p->groups[BENCH_FMA];
         p->work[BENCH_MATRIX] = 2.0 * PRODUCTS_OF_A_STEP * s->m * s->n * s->k * p->groups[BENCH_MATRIX];

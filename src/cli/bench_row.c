@@ -184,7 +184,9 @@ static bool fill(struct session *session, const struct bench_shape *shape, const
 
 static bool skip(struct bench_row *row, const struct fault *fault)
 {
-    snprintf(row->skipped, sizeof row->skipped, "%.300s", fault->text);
+    /* The row names op, device and kernel already. */
+    const char *reason = row->forced ? strstr(fault->text, " refuses: ") : NULL;
+    snprintf(row->skipped, sizeof row->skipped, "%.300s", reason ? reason + 1 : fault->text);
     return false;
 }
 

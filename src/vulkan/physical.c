@@ -181,6 +181,12 @@ static bool emulates_matrix(const struct heed_vk_functions *vk, VkPhysicalDevice
     return !dot.integerDotProduct4x8BitPackedMixedSignednessAccelerated;
 }
 
+/* lavapipe 26.1 crashes on matrices when its vectors have 512 bits (LP_NATIVE_VECTOR_WIDTH), and lists them. */
+static bool crashes_on_matrix(const struct heed_device_info *info)
+{
+    return info->driver_id == VK_DRIVER_ID_MESA_LLVMPIPE && info->limits.subgroup_size_max > 8;
+}
+
 /* Of what is listed, the multiplications of f16 or bf16 that a subgroup does and that sum in f32. */
 static enum heed_status list_matrix_shapes(heed_context *context, const struct heed_vk_functions *vk,
                                            struct heed_vk_physical *physical, bool bf16)
@@ -240,7 +246,7 @@ static enum heed_status describe_matrix(heed_context *context, const struct heed
     vk->GetPhysicalDeviceProperties2(physical->handle, &properties);
     if (!matrix.cooperativeMatrix || !memory_model.vulkanMemoryModel || !float16.shaderFloat16 ||
         !(stages.stages & VK_SHADER_STAGE_COMPUTE_BIT) ||
-        emulates_matrix(vk, physical->handle, physical->info.driver_id))
+        emulates_matrix(vk, physical->handle, physical->info.driver_id) || crashes_on_matrix(&physical->info))
         return HEED_OK;
     enum heed_status status =
         list_matrix_shapes(context, vk, physical, bf16.shaderBFloat16Type && bf16.shaderBFloat16CooperativeMatrix);
