@@ -18,7 +18,10 @@
 #define HEED_DEFORM_SPEC_FLAGS 3  /* HEED_DEFORM_* below */
 #define HEED_DEFORM_SPEC_DTYPES 4 /* value | o << 4 */
 #define HEED_DEFORM_SPEC_VECTOR 5 /* elements that value's and o's rows are aligned to, 1, 4 or 8: value | o << 4 */
-#define HEED_DEFORM_SPEC_COUNT 6
+#define HEED_DEFORM_SPEC_POINTS 6 /* of all levels; this and what follows: deform_shared */
+#define HEED_DEFORM_SPEC_ROWS 7   /* queries of a work group */
+#define HEED_DEFORM_SPEC_CHUNK 8  /* points that are worked out at a time */
+#define HEED_DEFORM_SPEC_COUNT 9
 
 #define HEED_DEFORM_3D (1u << 0)
 #define HEED_DEFORM_NEAREST (1u << 1)
@@ -33,7 +36,8 @@
 #define HEED_DEFORM_LEVEL_WORDS 3
 #define HEED_DEFORM_PUSH_LEVELS 6
 
-/* Invocation x of a head y of a batch z: query * blocks of channels + block. */
+/* deform: invocation x of a head y of a batch z is query * blocks of channels + block. deform_shared: a work group is ROWS
+ * queries of a head y of a batch z. */
 #define HEED_DEFORM_PUSH \
     HEED_PUSH_RESIDUAL \
     HEED_U(queries) HEED_U(heads) \

@@ -25,6 +25,8 @@ const bool LEVEL_TABLE = (FLAGS & HEED_DEFORM_LEVEL_TABLE) != 0u;
 const uint AXES = VOLUME ? 3u : 2u;
 const uint NEIGHBOURS = NEAREST ? 1u : VOLUME ? 8u : 4u;
 const uint BLOCKS = (DIM + BLOCK - 1u) / BLOCK;
+// Addresses in value count units of so many elements, which one load takes.
+const uint UNIT = BLOCK >= 8u && VALUE_VECTOR == 8u ? 8u : VALUE_VECTOR >= 4u ? 4u : 1u;
 
 layout(push_constant) uniform Push {
     HEED_DEFORM_PUSH
@@ -44,6 +46,13 @@ layout(set = 0, binding = HEED_DEFORM_TABLE) readonly buffer Table { uint table[
 uint level_word(uint i)
 {
     return LEVEL_TABLE ? table[HEED_RESIDUAL(push, HEED_DEFORM_TABLE) + i] : push.levels[i];
+}
+
+// width | height << 16, depth | points << 16, first row
+uvec3 load_level(uint level)
+{
+    return uvec3(level_word(HEED_DEFORM_LEVEL_WORDS * level), level_word(HEED_DEFORM_LEVEL_WORDS * level + 1u),
+                 level_word(HEED_DEFORM_LEVEL_WORDS * level + 2u));
 }
 
 vec3 load_coords(uint i)
@@ -88,6 +97,54 @@ void neighbours(float location, float n, out uvec2 at, out vec2 weight)
     at = floatBitsToUint(clamp(pixel, vec2(0.0), vec2(n - 1.0)) + 8388608.0) & 0xffffu;
 }
 
+// Where in value the first of a block of channels begins.
+uint value_unit(uint batch, uint head, uint first)
+{
+    return (HEED_RESIDUAL(push, HEED_DEFORM_VALUE) + batch * push.value_stride_batch + head * push.value_stride_head +
+            first) / UNIT;
+}
+
+// Neighbours of a location on a level, in units from the beginning of value, and their weights along each axis.
+void place(vec3 location, uvec3 level, out uvec2 x, out uvec2 y, out uvec2 z, out vec2 wx, out vec2 wy, out vec2 wz)
+{
+    uint width = level.x & 0xffffu, height = level.x >> 16, depth = level.y & 0xffffu;
+    z = uvec2(0u);
+    wz = vec2(1.0, 0.0);
+    neighbours(location.x, float(width), x, wx);
+    neighbours(location.y, float(height), y, wy);
+    if (VOLUME)
+        neighbours(location.z, float(depth), z, wz);
+    if (!is_place(location))
+        wx = vec2(0.0);
+    uint pixel = push.value_stride_row / UNIT;
+    x = (x + level.z) * pixel;
+    y *= width * pixel;
+    z *= width * height * pixel;
+}
+
+// Offsets are in units from the centre. `entry` counts points or boxes of the reference.
+void reference_frame(uint entry, uvec3 level, out vec3 centre, out vec3 unit)
+{
+    uint i = HEED_RESIDUAL(push, HEED_DEFORM_REFERENCE) + entry * (BOXES ? 2u * AXES : AXES);
+    centre = load_reference(i);
+    unit = BOXES ? load_reference(i + AXES) * (push.offset_scale / float(level.y >> 16))
+                 : 1.0 / vec3(level.x & 0xffffu, level.x >> 16, level.y & 0xffffu);
+}
+
+// What logits are reduced by before exp. Logits that are all -inf make every weight 0. That NaN and +inf reach the
+// outputs is not left to exp: of NaN, SwiftShader's is 0.
+float highest_logit(uint i, uint count, out bool broken)
+{
+    float highest = NEGATIVE_INFINITY;
+    broken = false;
+    for (uint end = i + count; i < end; i++) {
+        float logit = weights[i];
+        highest = max(highest, logit);
+        broken = broken || is_nan(logit) || floatBitsToUint(logit) == 0x7f800000u;
+    }
+    return highest == NEGATIVE_INFINITY ? 0.0 : highest;
+}
+
 // ---- the 4 to 16 channels of one head of one query that an invocation makes
 
 vec4 total0 = vec4(0.0), total1 = vec4(0.0), total2 = vec4(0.0), total3 = vec4(0.0); // named: V3D spills arrays
@@ -99,17 +156,28 @@ uint channels(uint first, uint quarter)
                                                    : uint(clamp(int(DIM) - int(first + 4u * quarter), 0, 4));
 }
 
+vec4 load_quarter(uint i, uint quarter, uint n)
+{
+    if (UNIT == 4u && VALUE_DT == HEED_DT_F32)
+        return uintBitsToFloat(value_w4[i + quarter]);
+    if (UNIT == 4u) {
+        uvec2 w = value_w2[i + quarter];
+        return vec4(heed_unpack16(VALUE_DT, w.x), heed_unpack16(VALUE_DT, w.y));
+    }
+    return value_load4n(VALUE_DT, i + 4u * quarter, n);
+}
+
 void add4(float weight, bvec4 used, uint i, uint first, uint quarter, inout vec4 total)
 {
     uint n = channels(first, quarter);
     if (n > 0u)
-        total = fma(vec4(weight), mix(vec4(0.0), value_load4n(VALUE_DT, i + 4u * quarter, n), used), total);
+        total = fma(vec4(weight), mix(vec4(0.0), load_quarter(i, quarter, n), used), total);
 }
 
 void add8(float weight, bvec4 used, uint i, uint first, uint half_, inout vec4 low, inout vec4 high)
 {
-    if (BLOCK >= 8u && VALUE_VECTOR == 8u) {
-        uvec4 w = value_w4[(i >> 3) + half_];
+    if (UNIT == 8u) {
+        uvec4 w = value_w4[i + half_];
         vec4 v0 = vec4(heed_unpack16(VALUE_DT, w.x), heed_unpack16(VALUE_DT, w.y));
         vec4 v1 = vec4(heed_unpack16(VALUE_DT, w.z), heed_unpack16(VALUE_DT, w.w));
         low = fma(vec4(weight), mix(vec4(0.0), v0, used), low);
@@ -121,14 +189,13 @@ void add8(float weight, bvec4 used, uint i, uint first, uint half_, inout vec4 l
         add4(weight, used, i, first, 2u * half_ + 1u, high);
 }
 
-// Adds channels first .. first + BLOCK - 1 of the row at i to the totals. What has weight zero is nothing, also where it
-// is NaN or infinite.
-void add_row(float weight, uint i, uint first)
+// Adds the block that begins at unit i to the totals; `first` is its first channel. What has weight zero is nothing, also
+// where it is NaN or infinite: `used` tells it.
+void add_row(float weight, bool used, uint i, uint first)
 {
-    bvec4 used = bvec4(weight != 0.0);
-    add8(weight, used, i, first, 0u, total0, total1);
+    add8(weight, bvec4(used), i, first, 0u, total0, total1);
     if (BLOCK == 16u)
-        add8(weight, used, i, first, 1u, total2, total3);
+        add8(weight, bvec4(used), i, first, 1u, total2, total3);
 }
 
 void store4(uint o_at, uint first, uint quarter, vec4 total, float scale, bool broken)

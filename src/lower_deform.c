@@ -8,10 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GROUP = 64 };
+enum {
+    GROUP = 64,
+    ENTRY_BYTES = 32, /* of shared memory: where 4 neighbours are and what they weigh */
+    /* For a group of 64: 900 invocations are at home on 64 KiB, and 1400 on 100. */
+    MOST_SHARED = 4608,
+};
 
 struct tile {
-    uint32_t block; /* channels of one invocation */
+    enum heed_kernel kernel;
+    uint32_t block; /* channels of one invocation; 0: 16 bytes of value's */
 };
 
 /* What one step does: some batches, heads and queries. Only whole runs of queries have more than one batch, so that a
@@ -33,9 +39,10 @@ struct lowering {
     const struct heed_deform_problem *p;
     const struct heed_device *device;
     const struct heed_limits *limits;
+    enum heed_kernel kernel;
     uint32_t block;
+    uint32_t rows, chunk; /* queries of a group, and points at a time; 0: groups are of invocations */
     uint32_t group;
-    uint64_t most_items;                      /* of one step; counted in 32 bits */
     struct tensor tensors[HEED_DEFORM_TABLE]; /* by binding; without the table */
     uint32_t flags, value_vector, o_vector;
     uint64_t table; /* in scratch */
@@ -82,18 +89,45 @@ static uint32_t vector_width(const struct heed_deform_desc *d, const struct heed
     return 1;
 }
 
+static uint32_t blocks_of(const struct lowering *l)
+{
+    return (l->p->desc.dim + l->block - 1) / l->block;
+}
+
+/* Entries of a point. */
+static uint32_t entries_of(const struct heed_deform_desc *d)
+{
+    return d->axes == 3 && d->interpolation != HEED_INTERPOLATION_NEAREST ? 2 : 1;
+}
+
+static uint32_t shared_bytes(const struct lowering *l)
+{
+    const struct heed_deform_desc *d = &l->p->desc;
+    uint32_t pitch = l->chunk * entries_of(d) | 1;
+    return l->rows * pitch * ENTRY_BYTES + (d->input == HEED_DEFORM_OFFSETS ? l->group : 1) * 4;
+}
+
+/* deform_shared: 64 invocations, the blocks of as many queries as that makes, and as many points at a time as fit. */
+static void prepare_shared(struct lowering *l)
+{
+    uint32_t blocks = blocks_of(l);
+    l->rows = blocks < l->group ? l->group / blocks : 1;
+    l->group = l->rows * blocks;
+    uint32_t most = MOST_SHARED / (l->rows * ENTRY_BYTES), entries = entries_of(&l->p->desc);
+    l->chunk = most > entries ? (most - 1) / entries : 1;
+    if (l->chunk >= blocks)
+        l->chunk -= l->chunk % blocks;
+    if (l->chunk > l->p->points)
+        l->chunk = l->p->points;
+}
+
 static void prepare(struct lowering *l, const struct heed_candidate *self, const heed_plan *plan)
 {
     const struct heed_deform_problem *p = &plan->problem.deform;
     const struct heed_deform_desc *d = &p->desc;
     const struct heed_limits *limits = &plan->device->info.limits;
-    *l = (struct lowering){
-        .p = p, .device = plan->device, .limits = limits, .block = ((const struct tile *)self->tile)->block};
-    l->group = limits->max_group_size < GROUP ? limits->max_group_size : GROUP;
-    l->most_items = (uint64_t)limits->max_group_count * l->group;
-    if (l->most_items > UINT32_MAX / 2)
-        l->most_items = UINT32_MAX / 2;
-
+    const struct tile *tile = self->tile;
+    *l = (struct lowering){.p = p, .device = plan->device, .limits = limits, .kernel = tile->kernel};
     bool offsets = d->input == HEED_DEFORM_OFFSETS;
     uint64_t points = p->points, head = points * d->heads;
     l->tensors[HEED_DEFORM_VALUE] = (struct tensor){
@@ -134,11 +168,25 @@ static void prepare(struct lowering *l, const struct heed_candidate *self, const
         l->value_vector = 1;
     if (l->o_vector < 4)
         l->o_vector = 1;
+
+    l->block = tile->block ? tile->block : l->value_vector >= 4 ? l->value_vector : 4;
+    l->group = limits->max_group_size < GROUP ? limits->max_group_size : GROUP;
+    if (l->kernel == HEED_KERNEL_DEFORM_SHARED)
+        prepare_shared(l);
 }
 
-static uint64_t items(const struct lowering *l, const struct part *part)
+static uint64_t groups_x(const struct lowering *l, const struct part *part)
 {
-    return (uint64_t)part->queries * ((l->p->desc.dim + l->block - 1) / l->block);
+    uint64_t work = l->rows ? part->queries : (uint64_t)part->queries * blocks_of(l);
+    uint32_t one = l->rows ? l->rows : l->group;
+    return (work + one - 1) / one;
+}
+
+static bool grid_fits(const struct lowering *l, const struct part *part)
+{
+    uint32_t most = l->limits->max_group_count;
+    return groups_x(l, part) <= most && groups_x(l, part) * l->group <= UINT32_MAX && part->heads <= most &&
+           part->batches <= most;
 }
 
 /* Samples are gathered: lavapipe 26.1 does 4.5 GFLOP per CPU second here and 15 in attention. */
@@ -172,7 +220,17 @@ static bool accepts(const struct heed_candidate *self, const heed_plan *plan, ch
                  heed_arg_name(t->arg), bytes, l.limits->max_storage_range);
         return false;
     }
-    if (items(&l, &least) > l.most_items) {
+    if (l.rows && l.group > l.limits->max_group_size) {
+        snprintf(why, why_size, "dim %u needs %u invocations, which are more than %u", d->dim, l.group,
+                 l.limits->max_group_size);
+        return false;
+    }
+    if (l.rows && shared_bytes(&l) > l.limits->max_shared_bytes) {
+        snprintf(why, why_size, "%u bytes of shared memory are more than %u", shared_bytes(&l),
+                 l.limits->max_shared_bytes);
+        return false;
+    }
+    if (!grid_fits(&l, &least)) {
         snprintf(why, why_size, "dim %u of one head needs more than %u work groups", d->dim, l.limits->max_group_count);
         return false;
     }
@@ -238,7 +296,7 @@ static enum heed_status add_part(struct lowering *l, const struct part *part)
     struct heed_step *step = heed_plan_add_step(l->plan);
     if (!step)
         return heed_fail_memory(l->plan->device->context);
-    step->kernel = HEED_KERNEL_DEFORM;
+    step->kernel = l->kernel;
     step->ns = part_ns(l, part);
     /* Parts may share words of o, and devices align the beginning of a binding back into the part before. */
     step->barrier = !first;
@@ -271,6 +329,9 @@ static enum heed_status add_part(struct lowering *l, const struct part *part)
     step->spec[HEED_DEFORM_SPEC_FLAGS] = l->flags;
     step->spec[HEED_DEFORM_SPEC_DTYPES] = (uint32_t)d->value.dtype | (uint32_t)d->o.dtype << 4;
     step->spec[HEED_DEFORM_SPEC_VECTOR] = l->value_vector | l->o_vector << 4;
+    step->spec[HEED_DEFORM_SPEC_POINTS] = l->p->points;
+    step->spec[HEED_DEFORM_SPEC_ROWS] = l->rows;
+    step->spec[HEED_DEFORM_SPEC_CHUNK] = l->chunk;
 
     /* Sets have no holes: what this problem does not use is bound to value. */
     step->binding_count = HEED_DEFORM_BINDINGS;
@@ -280,7 +341,7 @@ static enum heed_status add_part(struct lowering *l, const struct part *part)
     if (l->flags & HEED_DEFORM_LEVEL_TABLE)
         step->bindings[HEED_DEFORM_TABLE] = (struct heed_step_binding){
             HEED_ARG_SCRATCH, 4, l->table, 4 * HEED_DEFORM_LEVEL_WORDS * (uint64_t)d->level_count};
-    step->groups[0] = (uint32_t)((items(l, part) + l->group - 1) / l->group);
+    step->groups[0] = (uint32_t)groups_x(l, part);
     step->groups[1] = part->heads;
     step->groups[2] = part->batches;
     return HEED_OK;
@@ -292,8 +353,7 @@ static enum heed_status cut(struct lowering *l, const struct part *part)
     uint64_t bytes;
     const struct tensor *t = too_large(l, part, &bytes);
     /* Longer than the limit is only what cannot be cut. */
-    bool many_heads = part->heads > l->limits->max_group_count;
-    if (!t && part->batches <= l->limits->max_group_count && !many_heads && items(l, part) <= l->most_items &&
+    if (!t && grid_fits(l, part) &&
         (part_ns(l, part) <= l->limits->max_dispatch_ns ||
          (part->batches == 1 && part->queries == 1 && part->heads == 1)))
         return add_part(l, part);
@@ -302,7 +362,8 @@ static enum heed_status cut(struct lowering *l, const struct part *part)
         a.batches /= 2;
         b.batch0 += a.batches;
         b.batches -= a.batches;
-    } else if (part->queries > 1 && !(t && t->rows) && !many_heads) { /* fewer queries do not make value smaller */
+    } else if (part->queries > 1 && !(t && t->rows) &&
+               part->heads <= l->limits->max_group_count) { /* fewer queries do not make value smaller */
         a.queries /= 2;
         b.query0 += a.queries;
         b.queries -= a.queries;
@@ -332,7 +393,8 @@ static enum heed_status lower(const struct heed_candidate *self, heed_plan *plan
     return cut(&l, &whole);
 }
 
-static const struct tile tile_16 = {16}, tile_8 = {8}, tile_4 = {4};
+static const struct tile tile_16 = {HEED_KERNEL_DEFORM, 16}, tile_8 = {HEED_KERNEL_DEFORM, 8},
+                         tile_4 = {HEED_KERNEL_DEFORM, 4}, tile_shared = {HEED_KERNEL_DEFORM_SHARED, 0};
 
 /* Loads of single lanes dwarf all else on software drivers; the more channels a lane has, the fewer work out the same
  * locations. 5440 queries, 8 heads of 32 channels, 16 points, f32, milliseconds of processor, 16 : 8 : 4 channels:
@@ -343,7 +405,19 @@ static bool is_cpu(const struct heed_candidate *self, const heed_plan *plan)
     return plan->device->info.type == HEED_DEVICE_CPU;
 }
 
+/* Where several invocations share a query. D 32, 16 points, vector instructions on Navi 31 (Mesa 26.1.6) for all
+ * channels of a sample, here : 8 channels of an invocation, each on its own : 4 channels. f32 328 : 616 : 960, f16 310
+ * : 756. Devices with 16 KiB keep it in memory (V3D), or spill (Adreno 702: 4 to 46 stores, none with 8 channels). */
+static bool prefers_shared(const struct heed_candidate *self, const heed_plan *plan)
+{
+    struct lowering l;
+    prepare(&l, self, plan);
+    return plan->device->info.type != HEED_DEVICE_CPU && blocks_of(&l) >= 4 && l.group > GROUP / 2 &&
+           l.limits->max_shared_bytes >= 32768;
+}
+
 static const struct heed_candidate candidates[] = {
+    {.name = "deform__shared", .accepts = accepts, .lower = lower, .tile = &tile_shared, .prefers = prefers_shared},
     {.name = "deform__plain_16", .accepts = accepts, .lower = lower, .tile = &tile_16, .prefers = is_cpu},
     {.name = "deform__plain_8", .accepts = accepts, .lower = lower, .tile = &tile_8},
     {.name = "deform__plain_4", .accepts = accepts, .lower = lower, .tile = &tile_4},

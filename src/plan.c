@@ -20,6 +20,7 @@ static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_AGGREGATE] = "attn_aggregate",
     [HEED_KERNEL_PACK] = "pack",
     [HEED_KERNEL_DEFORM] = "deform",
+    [HEED_KERNEL_DEFORM_SHARED] = "deform_shared",
 };
 
 const char *heed_kernel_name(enum heed_kernel kernel)

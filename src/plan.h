@@ -23,6 +23,7 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_AGGREGATE,
     HEED_KERNEL_PACK,
     HEED_KERNEL_DEFORM,
+    HEED_KERNEL_DEFORM_SHARED,
     HEED_KERNEL_COUNT,
 };
 /* "attn_fused", "attn_fused_subgroup", ...: the name of the .spv without its ending. */

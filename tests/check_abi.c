@@ -67,7 +67,8 @@ static const struct number attn_specs[] = {
     {                                                                                                                  \
 #name, HEED_DEFORM_SPEC_##name                                                                                 \
     }
-static const struct number deform_specs[] = {SPEC(DIM), SPEC(BLOCK), SPEC(FLAGS), SPEC(DTYPES), SPEC(VECTOR), {0}};
+static const struct number deform_specs[] = {SPEC(DIM), SPEC(BLOCK), SPEC(FLAGS), SPEC(DTYPES), SPEC(VECTOR),
+                                             SPEC(POINTS), SPEC(ROWS), SPEC(CHUNK), {0}};
 static const struct number no_specs[] = {{0}};
 
 /* Blocks, as the shaders call them, in small letters and without "_block..." behind. */
