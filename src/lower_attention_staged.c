@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The staged path: scores, softmax and aggregate of a part, with the matrix between them. */
 #include "lower_attention.h"
+#include "preferences.h"
 
 static uint32_t floor_power(uint32_t n)
 {
@@ -24,6 +25,38 @@ static struct stage lanes_scores(const struct heed_attention_desc *d, const stru
         group *= 2;
     uint32_t rows = floor_power(LANES_SHARED / (16 * vectors));
     return (struct stage){HEED_KERNEL_ATTN_SCORES_LANES, group, rows, keys, rows, group * keys, 16 * rows * vectors};
+}
+
+enum { LEAST_KEYS = 16, MOST_KEYS = 64 };
+
+/* Keys of a block: what is left of the last one is waste, and o is read and written once a block, which costs what 12
+ * keys do. */
+static uint32_t lanes_keys(uint32_t len_kv)
+{
+    enum { READ_AND_WRITE = 12 };
+    uint32_t best = MOST_KEYS;
+    for (uint32_t keys = MOST_KEYS / 2; keys >= LEAST_KEYS; keys /= 2)
+        if ((uint64_t)ceil_div(len_kv, keys) * (keys + READ_AND_WRITE) <
+            (uint64_t)ceil_div(len_kv, best) * (best + READ_AND_WRITE))
+            best = keys;
+    return best;
+}
+
+static struct stage lanes_aggregate(const struct heed_plan *plan)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const struct heed_limits *limits = &plan->device->info.limits;
+    uint32_t rows = 1, slice = 4;
+    uint32_t keys =
+        (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0 ? LEAST_KEYS : lanes_keys(d->len_kv);
+    uint32_t group = limits->subgroup_size_max > 8 ? limits->subgroup_size_max : 8;
+    while (rows < LANES_COLUMNS && group * rows < d->len_q)
+        rows *= 2;
+    while (group < LANES_GROUP && group * rows < d->len_q)
+        group *= 2;
+    while (slice < 64 && slice < d->dim_v)
+        slice *= 2;
+    return (struct stage){HEED_KERNEL_ATTN_AGGREGATE_LANES, group, rows, keys, group * rows, slice, 4 * slice * keys};
 }
 
 /* Subgroups need no barrier, and on software drivers no number of an invocation, which takes divisions: lavapipe 26.1,
@@ -58,6 +91,8 @@ struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, bool la
     case HEED_OP_SOFTMAX:
         return softmax_stage(plan, lanes);
     default:
+        if (lanes && d->o.dtype == HEED_F32)
+            return lanes_aggregate(plan);
         return (struct stage){HEED_KERNEL_ATTN_AGGREGATE, GROUP, ROWS, KEYS, ROWS, 4 * GROUP, 4 * ROWS * KEYS};
     }
 }
@@ -123,6 +158,8 @@ static enum heed_status emit_stage(struct lowering *l, const struct part *part, 
     if (!step)
         return heed_fail_memory(l->plan->device->context);
     heed_lower_describe(l, step, part, 0, d->len_kv, in, out, s.br, s.bc);
+    if (s.kernel == HEED_KERNEL_ATTN_AGGREGATE_LANES)
+        step->spec[HEED_SPEC_DIM_V_SLICE] = s.columns;
     struct part place = *part;
     if (l->matrix_scratch && d->total_q == 0)
         place.batch0 = place.head0 = place.row0 = 0;

@@ -18,6 +18,7 @@ static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_SOFTMAX] = "attn_softmax",
     [HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP] = "attn_softmax_subgroup",
     [HEED_KERNEL_ATTN_AGGREGATE] = "attn_aggregate",
+    [HEED_KERNEL_ATTN_AGGREGATE_LANES] = "attn_aggregate_lanes",
     [HEED_KERNEL_PACK] = "pack",
     [HEED_KERNEL_DEFORM] = "deform",
     [HEED_KERNEL_DEFORM_SHARED] = "deform_shared",

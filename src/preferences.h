@@ -11,6 +11,7 @@ enum heed_preference {
     HEED_AVOIDS_WIDE_ROWS = 4,    /* nor beyond HEED_NARROW_ROWS features of q and v together */
     HEED_PREFERS_SMALL_TILES = 8, /* few registers: 8 rows instead of 16 */
     HEED_AVOIDS_MATRIX = 16,      /* matrix units, or the compiler for them, are known to be wrong or slow */
+    HEED_AVOIDS_LONG_CODE = 32,   /* compiling takes seconds where others take tenths */
 };
 
 enum { HEED_NARROW_ROWS = 32 };
