@@ -96,25 +96,8 @@ struct heed_allocator {
 
 /* Where compiled pipelines are kept between runs of the app, so that the second start is faster where the driver can
  * do that (software drivers cannot, or keep them by themselves). Both functions or none. A store by key, of one blob for
- * each GPU and driver; a file for each is enough:
- *
- *     static size_t get(void *user, const char *key, void *data, size_t capacity)
- *     {
- *         FILE *file = open_in_my_cache_folder(key, "rb");
- *         size_t bytes = 0;
- *         if (file && fseek(file, 0, SEEK_END) == 0)
- *             bytes = (size_t)ftell(file);
- *         if (file && data && capacity >= bytes && fseek(file, 0, SEEK_SET) == 0)
- *             bytes = fread(data, 1, bytes, file);
- *         if (file)
- *             fclose(file);
- *         return bytes;
- *     }
- *
- *     static void put(void *user, const char *key, const void *data, size_t bytes)
- *     {
- *         ... write `bytes` to a file of another name, then rename it to `key`
- *     }
+ * each GPU and driver; a file for each is enough
+ * (examples/keep is a page of C that does it).
  *
  * `key` is of a-z, 0-9 and -, at most 47 of them, and lives until the function returns. heed calls `get` in
  * heed_device_create (and in heed_vk_import of an app without a VkPipelineCache): once with data NULL for the size, then
