@@ -76,6 +76,10 @@
 #define HEED_SPEC_Q_SHARED 8 /* 1: the tile's queries are kept in shared memory */
 #define HEED_SPEC_DIM_V_SLICE 9 /* features of the output that one work group makes */
 #define HEED_SPEC_POS_DIMS 10
+/* From 11 on each kernel has its own. attn_fused: */
+#define HEED_SPEC_STAGE 11 /* features of a key that are staged in shared memory at a time; 0: none, nor are values */
+#define HEED_SPEC_VALUE_ROWS 12 /* rows, */
+#define HEED_SPEC_VALUE_COLUMNS 13 /* and vec4 of a row, of the output that an invocation makes */
 #define HEED_SPEC_MATRIX_M 11 /* attn_matrix: what a subgroup multiplies at a time, M x K by K x N */
 #define HEED_SPEC_MATRIX_N 12
 #define HEED_SPEC_MATRIX_K 13

@@ -118,27 +118,27 @@ float distance_penalty(Sequence s, uint i, uint j)
     return strength * heed_distance_power(squared, side_float(HEED_SIDE_DISTANCE, 2u * s.side_head + 1u));
 }
 
-// The logit t of heed.h for the pair of row and key (counted from row0 and key0) with score s, or HEED_RULED_OUT.
-float attn_logit(Sequence q, uint row, uint key, float s)
+// What the pair of row and key (counted from row0 and key0) adds to its score; false: it is ruled out, whatever the score.
+bool pair_bias(Sequence q, uint row, uint key, out float bias)
 {
     uint i = push.row0 + row, j = push.key0 + key; // in the sequence
     int ahead = int(j) - (int(i) + q.diagonal);
+    bias = 0.0;
     if (j >= q.keys || (flag(HEED_ATTN_CAUSAL) && ahead > 0))
-        return HEED_RULED_OUT;
+        return false;
     if (flag(HEED_ATTN_WINDOW) && ((push.window_left >= 0 && ahead < -push.window_left) ||
                                    (push.window_right >= 0 && ahead > push.window_right)))
-        return HEED_RULED_OUT;
-    float bias = 0.0;
+        return false;
     if (flag(HEED_ATTN_MASK_BOOL | HEED_ATTN_MASK_ADD)) {
         uint e = HEED_RESIDUAL(push, HEED_ATTN_MASK) + q.batch * push.mask_stride_batch +
                  q.head * push.mask_stride_head + row * push.mask_stride_row + key;
         if (flag(HEED_ATTN_MASK_BOOL)) {
             if (((mask_w[e >> 2] >> (8u * (e & 3u))) & 255u) == 0u)
-                return HEED_RULED_OUT;
+                return false;
         } else {
             bias = mask_load(DT_MASK, e);
             if (heed_is_minus_inf(bias))
-                return HEED_RULED_OUT;
+                return false;
         }
     }
     if (flag(HEED_ATTN_KEY_BIAS))
@@ -150,6 +150,12 @@ float attn_logit(Sequence q, uint row, uint key, float s)
     if (flag(HEED_ATTN_DISTANCE))
         bias -= distance_penalty(q, flag(HEED_ATTN_PACKED_Q) ? q.row_start + row : i,
                                  flag(HEED_ATTN_PACKED_KV) ? q.key_start + key : j);
+    return true;
+}
+
+// The logit t of heed.h for a score s of a pair that nothing else rules out, or HEED_RULED_OUT.
+float biased_logit(float s, float bias)
+{
     if (heed_is_minus_inf(s + bias)) // softcap would bring it back
         return HEED_RULED_OUT;
     if (flag(HEED_ATTN_SOFTCAP) && !flag(HEED_ATTN_SOFTCAP_AFTER))
@@ -158,6 +164,12 @@ float attn_logit(Sequence q, uint row, uint key, float s)
     if (flag(HEED_ATTN_SOFTCAP) && flag(HEED_ATTN_SOFTCAP_AFTER))
         t = heed_softcap(t, push.softcap);
     return t < HEED_LOWEST ? HEED_LOWEST : t;
+}
+
+float attn_logit(Sequence q, uint row, uint key, float s)
+{
+    float bias;
+    return pair_bias(q, row, key, bias) ? biased_logit(s, bias) : HEED_RULED_OUT;
 }
 
 // The end of a row: its max, its sum of exp(t - max), and its sum of exp(t - max) (t - max) become what the values are

@@ -134,12 +134,24 @@ bool heed_lower_fill_holes(struct heed_step *step);
 
 /* Features of the output that one group makes. */
 uint32_t heed_lower_slice(const struct tile *tile, uint32_t dim_v);
-/* Shared memory of a group that keeps q_vectors vec4 of each query there. */
-uint32_t heed_lower_shared_bytes(const struct tile *tile, uint32_t q_vectors);
 /* How many keys one split and one step take. */
 enum heed_status heed_lower_choose_splits(struct lowering *l);
 bool heed_lower_fused_fits(const struct lowering *l, const struct part *part, enum axis *axis);
 enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *part);
+
+/* ---- tiles of attn_fused: lower_attention_tile.c */
+
+struct tile_layout {
+    uint32_t stage; /* features of a key that are staged in shared memory at a time; 0: keys and values are not */
+    bool q_shared;
+    uint32_t value_rows, value_columns; /* rows and vec4 of the output in a lane */
+    uint32_t shared_bytes;
+};
+/* vec4 of the output that a lane can hold: HEED_ACCUMULATORS, fewer on devices with few registers. */
+enum { HEED_ACCUMULATORS = 8 };
+uint32_t heed_lower_accumulators(const struct heed_device_info *info);
+struct tile_layout heed_lower_tile_layout(const struct tile *tile, const struct heed_attention_desc *d,
+                                          const struct heed_device_info *info);
 
 /* ---- the staged path, and the stages as ops: lower_attention_staged.c */
 

@@ -9,14 +9,9 @@ enum {
 
 uint32_t heed_lower_slice(const struct tile *tile, uint32_t dim_v)
 {
-    return dim_v < tile->slice ? dim_v : tile->slice;
-}
-
-uint32_t heed_lower_shared_bytes(const struct tile *tile, uint32_t q_vectors)
-{
-    if (tile->kernel == HEED_KERNEL_ATTN_ROWS)
-        return 0;
-    return 16 * tile->br * q_vectors + 4 * tile->br * (tile->bc + 1) + 16 * tile->br + 4 * tile->group + 16;
+    if (dim_v <= tile->slice)
+        return dim_v;
+    return ceil_div(ceil_div(dim_v, ceil_div(dim_v, tile->slice)), 4) * 4; /* all about as long */
 }
 
 bool heed_lower_fused_fits(const struct lowering *l, const struct part *part, enum axis *axis)
@@ -52,6 +47,11 @@ bool heed_lower_fused_fits(const struct lowering *l, const struct part *part, en
     return heed_lower_time_fits(l, part, axis);
 }
 
+static bool is_tile(const struct tile *tile)
+{
+    return tile->kernel == HEED_KERNEL_ATTN_FUSED || tile->kernel == HEED_KERNEL_ATTN_FUSED_SUBGROUP;
+}
+
 enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *part)
 {
     const struct heed_attention_desc *d = l->d;
@@ -75,8 +75,13 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
         if (!step)
             return heed_fail_memory(l->plan->device->context);
         heed_lower_describe(l, step, part, key0, keys, &l->q, &l->o, tile->br, tile->bc);
-        step->spec[HEED_SPEC_Q_SHARED] =
-            heed_lower_shared_bytes(tile, ceil_div(d->dim_qk, 4)) <= l->limits->max_shared_bytes;
+        if (is_tile(tile)) {
+            struct tile_layout layout = heed_lower_tile_layout(tile, d, &l->plan->device->info);
+            step->spec[HEED_SPEC_Q_SHARED] = layout.q_shared;
+            step->spec[HEED_SPEC_STAGE] = layout.stage;
+            step->spec[HEED_SPEC_VALUE_ROWS] = layout.value_rows;
+            step->spec[HEED_SPEC_VALUE_COLUMNS] = layout.value_columns;
+        }
         step->spec[HEED_SPEC_DIM_V_SLICE] = slice;
         if (tile->subgroup > 0)
             heed_lower_matrix_describe(tile, d, step);

@@ -3,7 +3,7 @@
 #include "preferences.h"
 
 /* VkDriverId, which is the same number on every platform; versions as drivers report them, Mesa in VK_MAKE_VERSION. */
-enum { GOOGLE_SWIFTSHADER = 10, MESA_LLVMPIPE = 13, MESA_V3DV = 19 };
+enum { ARM_PROPRIETARY = 9, GOOGLE_SWIFTSHADER = 10, MESA_LLVMPIPE = 13, MESA_V3DV = 19, MESA_PANVK = 20 };
 #define MESA(major, minor) ((uint32_t)(major) << 22 | (uint32_t)(minor) << 12)
 
 static const struct {
@@ -21,6 +21,9 @@ static const struct {
     /* Raspberry Pi 5, Mesa 26.1.6: 128 to 448 spills in the 16x32 tile (128 features causal, 71 features, packed
      * sequences with ALiBi and sinks), none in 8x32. */
     {MESA_V3DV, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
+    /* Mali has no shared memory of its own: it lies in the caches that loads go through. 64 registers at most. */
+    {ARM_PROPRIETARY, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_SMALL_TILES},
+    {MESA_PANVK, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_SMALL_TILES},
     /* 64 features: f32 2.9 s (the 16x32 tile 0.19 s), f16 stopped after 100 s. */
     {GOOGLE_SWIFTSHADER, 0, UINT32_MAX, HEED_AVOIDS_ROWS},
 };

@@ -19,6 +19,13 @@ static bool within_limits(const struct heed_limits *limits, uint32_t group, uint
     return false;
 }
 
+static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
+{
+    if (tile->kernel != HEED_KERNEL_ATTN_FUSED && tile->kernel != HEED_KERNEL_ATTN_FUSED_SUBGROUP)
+        return 0;
+    return heed_lower_tile_layout(tile, &plan->problem.attention.desc, &plan->device->info).shared_bytes;
+}
+
 static bool accepts_fused_path(const heed_plan *plan, char *why, size_t why_size)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
@@ -36,7 +43,7 @@ static bool accepts_fused(const struct heed_candidate *self, const heed_plan *pl
 {
     const struct tile *tile = self->tile;
     return accepts_fused_path(plan, why, why_size) &&
-           within_limits(&plan->device->info.limits, tile->group, heed_lower_shared_bytes(tile, 0), why, why_size);
+           within_limits(&plan->device->info.limits, tile->group, shared_bytes(plan, tile), why, why_size);
 }
 
 /* ---- rows: a lane owns rows; software drivers */
@@ -87,28 +94,31 @@ static bool accepts_subgroup(const struct heed_candidate *self, const heed_plan 
     return false;
 }
 
-/* Wide tiles reuse keys more; they must be filled, and their output must fit the accumulators in one slice. */
+/* Large tiles reuse keys more. Their rows must be filled, or their keys be as few, and their output must fit the
+ * registers of their lanes; more than 256 features are made in slices, by 16 rows. */
 static bool prefers_tile(const struct heed_candidate *self, const heed_plan *plan)
 {
     const struct tile *tile = self->tile;
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
-    if (tile->br > 8 && (heed_preferences(&plan->device->info) & HEED_PREFERS_SMALL_TILES))
-        return false;
+    uint32_t most = heed_lower_accumulators(&plan->device->info);
     if (tile->br == 1)
         return true;
-    return d->len_q > tile->br / 2 && heed_lower_slice(tile, d->dim_v) >= d->dim_v;
+    if (tile->bc < 32 && d->len_kv > tile->bc)
+        return false;
+    if (most < HEED_ACCUMULATORS && tile->br * tile->bc > 8 * tile->group) /* more than 8 scores a lane */
+        return false;
+    uint32_t features = d->dim_v > 256 && tile->br == 16 ? 256 : d->dim_v;
+    return d->len_q > tile->br / 2 && (uint64_t)tile->br * ceil_div(features, 4) <= (uint64_t)most * tile->group;
 }
 
-/* Where subgroups are narrow, rows take turns, and the compilers of Mali (16 lanes) and V3D (16) spill: 37 and 384 in
- * the 16x32 tile of 128 features, none without subgroups. */
+/* Narrow subgroups have little to give. */
 static bool prefers_subgroup(const struct heed_candidate *self, const heed_plan *plan)
 {
     return plan->device->info.limits.subgroup_size_min >= 32 && prefers_tile(self, plan);
 }
 
-/* Rows x keys. 128 invocations are what every device has. Output accumulators are 4 vec4 a lane at most: 16 rows of
- * 128 features, 8 of 256, 4 of 512. */
-#define TILE_SLICE(group, br) (16 * (group) / (br) < 4 * (group) ? 16 * (group) / (br) : 4 * (group))
+/* Rows x keys; a lane makes the scores of 4 keys and at most 4 rows. 128 invocations are what every device has. */
+#define TILE_SLICE(group, br) (4 * HEED_ACCUMULATORS * (group) / ((br) < 2 ? 2 : (br)))
 #define TILE(name, group, br, bc)                                                                                      \
     {                                                                                                                  \
         name, accepts_fused, heed_lower_fused,                                                                         \
@@ -226,13 +236,17 @@ static const struct heed_candidate attention[] = {
     MATRIX("attn_fused__matrix_16x32", 16, 32),
     /* 2 rows a lane: 15.1 GFLOP per CPU second on lavapipe 26.1 (512 x 512 keys of 64 features); 4 rows: 10.9. */
     ROWS("attn_fused__rows_2x4", 8, 2),
-    SUBGROUP_TILE("attn_fused__subgroup_16x32", 128, 16, 32),
-    SUBGROUP_TILE("attn_fused__subgroup_8x32", 128, 8, 32),
-    SUBGROUP_TILE("attn_fused__subgroup_4x64", 128, 4, 64),
+    TILE("attn_fused__plain_64x8", 64, 64, 8),
+    TILE("attn_fused__plain_64x16", 128, 64, 16),
+    TILE("attn_fused__plain_64x32", 128, 64, 32),
+    TILE("attn_fused__plain_32x64", 128, 32, 64),
+    TILE("attn_fused__plain_16x128", 128, 16, 128),
+    TILE("attn_fused__plain_32x32", 128, 32, 32),
+    TILE("attn_fused__plain_16x64", 128, 16, 64),
+    TILE("attn_fused__plain_8x64", 128, 8, 64),
+    SUBGROUP_TILE("attn_fused__subgroup_4x256", 64, 4, 256),
     SUBGROUP_TILE("attn_fused__subgroup_1x256", 64, 1, 256),
-    TILE("attn_fused__plain_16x32", 128, 16, 32),
-    TILE("attn_fused__plain_8x32", 128, 8, 32),
-    TILE("attn_fused__plain_4x64", 128, 4, 64),
+    TILE("attn_fused__plain_4x128", 128, 4, 128),
     TILE("attn_fused__plain_1x256", 64, 1, 256),
     STAGED("attn_staged"),
 };

@@ -46,6 +46,9 @@ struct number {
 #name, HEED_SPEC_##name                                                                                        \
     }
 static const struct number attn_specs[] = {
+    SPEC(STAGE),
+    SPEC(VALUE_ROWS),
+    SPEC(VALUE_COLUMNS),
     SPEC(BR),
     SPEC(BC),
     SPEC(DIM_QK),
