@@ -185,8 +185,8 @@ static bool add_rows(struct bench_result *result, uint32_t *capacity, const stru
     return true;
 }
 
-/* A group's rows are alive together, so that turns can be taken: as many as fit into this. */
-enum { GROUP_BYTES = 512 << 20, GROUP_ROWS = 64 };
+/* A group's rows are alive together and take turns; it is printed when it is done. */
+enum { GROUP_BYTES = 512 << 20, GROUP_ROWS = 16 };
 
 static bool time_group(struct session *session, struct bench_result *result, uint32_t first, uint32_t count,
                        struct fault *fault)

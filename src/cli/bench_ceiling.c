@@ -245,6 +245,8 @@ static enum heed_status create_loops(struct heed_vk_device *device, struct ceili
     };
     const struct heed_limits *limits = &device->base.info.limits;
     const uint32_t group_size = limits->max_group_size < 64 ? limits->max_group_size : 64;
+    const bool cpu = device->base.info.type == HEED_DEVICE_CPU;
+    const uint32_t values[] = {group_size, cpu};
     /* More than the last cache of most: 96 MB of "infinity cache" have been sold. */
     uint64_t bytes = UINT64_C(64) << 20, group_bytes = UINT64_C(16) * VECTORS_EACH * group_size;
     if (device->base.info.type == HEED_DEVICE_DISCRETE)
@@ -257,14 +259,14 @@ static enum heed_status create_loops(struct heed_vk_device *device, struct ceili
     enum heed_status status = create_buffers(device, p, groups * group_bytes);
     for (uint32_t i = 0; i < 3 && !status; i++) {
         enum bench_ceiling_id id = codes[i].id;
-        status = create_pipeline(device, codes[i].words, codes[i].bytes, &group_size, 1, false, &p->pipeline[id]);
+        status = create_pipeline(device, codes[i].words, codes[i].bytes, values, 2, false, &p->pipeline[id]);
         p->groups[id] = groups;
         p->steps[id] = 1;
     }
     p->work[BENCH_COPY] = 2.0 * (double)(groups * group_bytes);
     p->work[BENCH_READ] = (double)(groups * group_bytes) * (1.0 + 1.0 / VECTORS_EACH);
-    if (p->groups[BENCH_FMA] > (device->base.info.type == HEED_DEVICE_CPU ? 256u : 4096u))
-        p->groups[BENCH_FMA] = device->base.info.type == HEED_DEVICE_CPU ? 256 : 4096;
+    if (p->groups[BENCH_FMA] > (cpu ? 256u : 4096u))
+        p->groups[BENCH_FMA] = cpu ? 256 : 4096;
     p->work[BENCH_FMA] = 2.0 * FMA_OF_A_STEP * group_size * p->groups[BENCH_FMA];
     return status;
 }

