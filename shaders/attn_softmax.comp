@@ -79,14 +79,16 @@ float logit(Sequence s, Row r, uint j)
     return TERMS ? weights[r.weights + j] : attn_logit(s, r.row, j, scores[r.scores + j]);
 }
 
-// The weight before it is divided by the sum, which it is added to.
-float unscaled(float x, float m, inout vec2 sum)
+// The weight before it is divided by the sum.
+float unscaled(float x, float m)
 {
-    float p = HEED_IS_RULED_OUT(x) ? 0.0 : heed_exp(x - m);
-    sum.x += p;
-    if (flag(HEED_ATTN_WRITE_ENTROPY))
-        sum.y += p == 0.0 ? 0.0 : p * (x - m);
-    return p;
+    return HEED_IS_RULED_OUT(x) ? 0.0 : heed_exp(x - m);
+}
+
+// What the entropy is made of: 0 where it is not wanted.
+float weighted(float p, float x, float m)
+{
+    return flag(HEED_ATTN_WRITE_ENTROPY) && p != 0.0 ? p * (x - m) : 0.0;
 }
 
 float scaled(float p, float factor)
@@ -127,19 +129,34 @@ void softmax(Sequence s, Row r, uint t)
     }
     float m = row_max(t, larger(larger(top.x, top.y), larger(top.z, top.w)));
 
-    vec2 sums[4] = vec2[4](vec2(0.0), vec2(0.0), vec2(0.0), vec2(0.0));
+    vec4 sum = vec4(0.0), entropy = vec4(0.0);
+    float x, p;
     if (BC > 0u) {
-        [[unroll]] for (uint i = 0u; i < BC; i++)
-            kept[i] = unscaled(kept[i], m, sums[i % 4u]);
+        [[unroll]] for (uint i = 0u; i < BC; i++) {
+            x = kept[i];
+            kept[i] = unscaled(x, m);
+            sum[i % 4u] += kept[i];
+            entropy[i % 4u] += weighted(kept[i], x, m);
+        }
     } else {
         [[dont_unroll]] for (j = t; j < rolled; j += UNROLL * LANES)
-            [[unroll]] for (uint i = 0u; i < UNROLL; i++)
-                weights[r.weights + j + i * LANES] = unscaled(logit(s, r, j + i * LANES), m, sums[i % 4u]);
-        [[dont_unroll]] for (; j < push.keys; j += LANES)
-            weights[r.weights + j] = unscaled(logit(s, r, j), m, sums[0]);
+            [[unroll]] for (uint i = 0u; i < UNROLL; i++) {
+                x = logit(s, r, j + i * LANES);
+                p = unscaled(x, m);
+                weights[r.weights + j + i * LANES] = p;
+                sum[i % 4u] += p;
+                entropy[i % 4u] += weighted(p, x, m);
+            }
+        [[dont_unroll]] for (; j < push.keys; j += LANES) {
+            x = logit(s, r, j);
+            p = unscaled(x, m);
+            weights[r.weights + j] = p;
+            sum.x += p;
+            entropy.x += weighted(p, x, m);
+        }
     }
-    vec2 sum = row_sum(t, (sums[0] + sums[1]) + (sums[2] + sums[3]));
-    RowEnd end = row_end(s, m, sum.x, sum.y);
+    vec2 sums = row_sum(t, vec2((sum.x + sum.y) + (sum.z + sum.w), (entropy.x + entropy.y) + (entropy.z + entropy.w)));
+    RowEnd end = row_end(s, m, sums.x, sums.y);
 
     if (BC > 0u) {
         [[unroll]] for (uint i = 0u; i < BC; i++) {
