@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 // o[b,h,i,:] = sum over j of weights[b,h,i,j] v[b,hk,j,:] in f32, for software drivers: a lane keeps the weights of BR
 // rows for BC keys, and the values of FEATURES features pass by in shared memory, whose elements are one load for all
-// lanes and BR products. o holds the sums from one block of keys to the next.
+// lanes and BR products. From one block of keys to the next, o holds the sums, or shared memory where o is not f32.
 //
 //   groups.x  row blocks x feature blocks      groups.y  heads      groups.z  batches
 #extension GL_GOOGLE_include_directive : require
@@ -12,13 +12,30 @@
 
 layout(set = 0, binding = HEED_ATTN_Q) readonly buffer Weights { float weights[]; };
 HEED_TENSOR_IN(v, HEED_ATTN_V)
-layout(set = 0, binding = HEED_ATTN_O) buffer O { float o_w[]; };
+HEED_TENSOR_OUT(o, HEED_ATTN_O)
 
 const uint FEATURES = DIM_V_SLICE;
 shared float shared_v[FEATURES * BC];
 // A weight of 0 skips its value, NaN or not. Here such values are left out of the products, and added one by one.
 shared uint shared_special;
 shared uint shared_lane[WG]; // see attn_scores_lanes.comp
+
+const uint ROWS = BR * WG;
+const bool SUMS_IN_O = DT_O == HEED_DT_F32;
+shared float shared_sums[SUMS_IN_O ? 1u : FEATURES * ROWS];
+
+float load_sum(uint o, uint e)
+{
+    return SUMS_IN_O ? uintBitsToFloat(o_w[o]) : shared_sums[e];
+}
+
+void store_sum(uint o, uint e, float sum)
+{
+    if (SUMS_IN_O)
+        o_w[o] = floatBitsToUint(sum);
+    else
+        shared_sums[e] = sum;
+}
 
 bool is_special(float x)
 {
@@ -28,7 +45,7 @@ bool is_special(float x)
 void main()
 {
     uint slices = (DIM_V + FEATURES - 1u) / FEATURES;
-    uint row0 = gl_WorkGroupID.x / slices * (BR * WG), feature0 = gl_WorkGroupID.x % slices * FEATURES;
+    uint row0 = gl_WorkGroupID.x / slices * ROWS, feature0 = gl_WorkGroupID.x % slices * FEATURES;
     Sequence s = sequence(gl_WorkGroupID.z, gl_WorkGroupID.y);
     uint end_row = s.rows > push.row0 ? min(s.rows - push.row0, push.rows) : 0u;
     if (row0 >= end_row)
@@ -44,9 +61,9 @@ void main()
     shared_special = 0u;
 
     if (s.keys == 0u) {
-        for (uint i = row0 + gl_LocalInvocationIndex; i < min(end_row, row0 + BR * WG); i += WG)
-            for (uint f = 0u; f < features; f++)
-                o_w[o_base + i * push.o_stride_row + f] = 0.0;
+        for (uint i = row0 + gl_LocalInvocationIndex; i < min(end_row, row0 + ROWS); i += WG)
+            for (uint f = 0u; f < features; f += 4u)
+                o_store4n(DT_O, o_base + i * push.o_stride_row + f, vec4(0.0), DIM_V - feature0 - f);
         return;
     }
     [[dont_unroll]] for (uint key = 0u; key < s.keys; key += BC) {
@@ -84,7 +101,7 @@ void main()
             [[dont_unroll]] for (uint f = 0u; f < features; f++) {
                 vec2 sum[BR]; // two, and a masked index: see attn_scores_lanes.comp
                 [[unroll]] for (uint r = 0u; r < BR; r++)
-                    sum[r] = vec2(key > 0u ? o_w[o[r] + f] : 0.0, 0.0);
+                    sum[r] = vec2(key > 0u ? load_sum(o[r] + f, f * ROWS + r * WG + t) : 0.0, 0.0);
                 [[unroll]] for (uint j = 0u; j < BC / 4u; j++) {
                     uint e = (f & (FEATURES - 1u)) * BC + 4u * j;
                     vec4 x = vec4(shared_v[e], shared_v[e + 1u], shared_v[e + 2u], shared_v[e + 3u]);
@@ -95,18 +112,28 @@ void main()
                     }
                 }
                 [[unroll]] for (uint r = 0u; r < BR; r++)
-                    o_w[o[r] + f] = sum[r].x + sum[r].y;
+                    store_sum(o[r] + f, f * ROWS + r * WG + t, sum[r].x + sum[r].y);
             }
             if (shared_special != 0u)
-                [[dont_unroll]] for (uint i = row; i < min(end_row, row + BR * WG); i += WG)
+                [[dont_unroll]] for (uint i = row; i < min(end_row, row + ROWS); i += WG)
                     [[dont_unroll]] for (uint j = 0u; j < count; j++) {
                         float y = weights[w_base + i * push.q_stride_row + key + j];
                         [[dont_unroll]] for (uint f = 0u; f < features; f++) {
                             float x = v_load(DT_V, v_base + (key + j) * push.v_stride_row + f);
+                            uint o = o_base + i * push.o_stride_row + f, e = f * ROWS + i - row0;
                             if (y != 0.0 && is_special(x))
-                                o_w[o_base + i * push.o_stride_row + f] += y * x;
+                                store_sum(o, e, load_sum(o, e) + y * x);
                         }
                     }
         }
     }
+    if (SUMS_IN_O)
+        return;
+    uint t = shared_lane[gl_LocalInvocationIndex];
+    [[dont_unroll]] for (uint i = row0 + t; i < min(end_row, row0 + ROWS); i += WG)
+        [[dont_unroll]] for (uint f = 0u; f < features; f += 4u) {
+            uint e = f * ROWS + i - row0;
+            vec4 sums = vec4(shared_sums[e], shared_sums[e + ROWS], shared_sums[e + 2u * ROWS], shared_sums[e + 3u * ROWS]);
+            o_store4n(DT_O, o_base + i * push.o_stride_row + f, sums, DIM_V - feature0 - f);
+        }
 }

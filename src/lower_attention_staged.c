@@ -52,11 +52,13 @@ static struct stage lanes_aggregate(const struct heed_plan *plan)
     uint32_t group = limits->subgroup_size_max > 8 ? limits->subgroup_size_max : 8;
     while (rows < LANES_COLUMNS && group * rows < d->len_q)
         rows *= 2;
-    while (group < LANES_GROUP && group * rows < d->len_q)
+    bool sums_in_o = d->o.dtype == HEED_F32; /* else they share shared memory with the values */
+    while (sums_in_o && group < LANES_GROUP && group * rows < d->len_q)
         group *= 2;
-    while (slice < 64 && slice < d->dim_v)
+    while (slice < (sums_in_o ? 64 : 32) && slice < d->dim_v)
         slice *= 2;
-    return (struct stage){HEED_KERNEL_ATTN_AGGREGATE_LANES, group, rows, keys, group * rows, slice, 4 * slice * keys};
+    uint32_t shared = 4 * slice * (keys + (sums_in_o ? 0 : group * rows));
+    return (struct stage){HEED_KERNEL_ATTN_AGGREGATE_LANES, group, rows, keys, group * rows, slice, shared};
 }
 
 /* Subgroups need no barrier, and on software drivers no number of an invocation, which takes divisions: lavapipe 26.1,
@@ -91,7 +93,7 @@ struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, bool la
     case HEED_OP_SOFTMAX:
         return softmax_stage(plan, lanes);
     default:
-        if (lanes && d->o.dtype == HEED_F32)
+        if (lanes)
             return lanes_aggregate(plan);
         return (struct stage){HEED_KERNEL_ATTN_AGGREGATE, GROUP, ROWS, KEYS, ROWS, 4 * GROUP, 4 * ROWS * KEYS};
     }

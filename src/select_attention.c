@@ -175,10 +175,6 @@ static bool stages_fit(const heed_plan *plan, bool lanes, char *why, size_t why_
             snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, LANES_DIM);
             return false;
         }
-        if (lanes && plan->op == HEED_OP_AGGREGATE && d->o.dtype != HEED_F32) {
-            snprintf(why, why_size, "o is %s, and sums are kept there", heed_dtype_name(d->o.dtype));
-            return false;
-        }
         struct stage s = heed_lower_stage(plan, stage, lanes);
         if (!within_limits(&plan->device->info.limits, s.group, s.shared_bytes, why, why_size))
             return false;
