@@ -9,9 +9,10 @@
 static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_FUSED] = "attn_fused",
     [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = "attn_fused_subgroup",
-    [HEED_KERNEL_ATTN_ROWS] = "attn_rows",
     [HEED_KERNEL_ATTN_MATRIX] = "attn_matrix",
     [HEED_KERNEL_ATTN_MATRIX_BF16] = "attn_matrix_bf16",
+    [HEED_KERNEL_ATTN_LANES] = "attn_lanes",
+    [HEED_KERNEL_ATTN_KEYS] = "attn_keys",
     [HEED_KERNEL_ATTN_MERGE] = "attn_merge",
     [HEED_KERNEL_ATTN_SCORES] = "attn_scores",
     [HEED_KERNEL_ATTN_SCORES_LANES] = "attn_scores_lanes",

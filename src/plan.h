@@ -12,9 +12,10 @@
 enum heed_kernel {
     HEED_KERNEL_ATTN_FUSED,          /* attn_fused.comp */
     HEED_KERNEL_ATTN_FUSED_SUBGROUP, /* attn_fused.comp with -DHEED_SUBGROUP */
-    HEED_KERNEL_ATTN_ROWS,
     HEED_KERNEL_ATTN_MATRIX,      /* attn_matrix.comp */
     HEED_KERNEL_ATTN_MATRIX_BF16, /* with -DHEED_BF16 */
+    HEED_KERNEL_ATTN_LANES,
+    HEED_KERNEL_ATTN_KEYS,
     HEED_KERNEL_ATTN_MERGE,
     HEED_KERNEL_ATTN_SCORES,
     HEED_KERNEL_ATTN_SCORES_LANES,

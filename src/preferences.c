@@ -10,13 +10,12 @@ static const struct {
     uint32_t driver_id, from, to; /* versions from <= v < to */
     uint32_t preferences;
 } table[] = {
-    /* 512 x 512 keys of 64 features, GFLOP per CPU second, rows against the 16x32 tile: 15.1 : 2.5 on 26.1.6. On 22.3.6
-     * 2.1 : 1.7, because loads in a loop are gathers there, and the first run compiles for 5.4 s instead of 0.13 s. */
-    {MESA_LLVMPIPE, MESA(26, 0), UINT32_MAX, HEED_PREFERS_ROWS},
-    /* 22.3.6, one pipeline: 64 and 64 features 5.4 s, 128 and 64 46 to 78 s. */
-    {MESA_LLVMPIPE, 0, MESA(26, 0), HEED_AVOIDS_WIDE_ROWS},
+    /* CPU ms of 12 heads of 32 x 257 keys of 64 features, lanes against the 16x32 tile: 26.1.6, 16 lanes 0.7 : 7.6,
+     * 22.3.6 6.2 : 18. 8 heads of 1 x 1500 keys, keys against the 16x32 tile: 0.75 : 15 and 2.1 : 29. */
+    {MESA_LLVMPIPE, 0, UINT32_MAX, HEED_PREFERS_LANES},
     /* 22.3.6, staged aggregate with 512 and 128 weights a lane: first run 8.4 s and 1.0 s, 3.9 and 3.3 GFLOP per CPU
-     * second (the plain one 2.1; a busy machine). */
+     * second (the plain one 2.1; a busy machine). attn_lanes with 2 rows of 64 features a lane and with 1: 2.4 s
+     * and 1.7 s. */
     {MESA_LLVMPIPE, 0, MESA(26, 0), HEED_AVOIDS_LONG_CODE},
     /* Raspberry Pi 5, Mesa 26.1.6: 128 to 448 spills in the 16x32 tile (128 features causal, 71 features, packed
      * sequences with ALiBi and sinks), none in 8x32. */
@@ -24,8 +23,9 @@ static const struct {
     /* Mali has no shared memory of its own: it lies in the caches that loads go through. 64 registers at most. */
     {ARM_PROPRIETARY, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_SMALL_TILES},
     {MESA_PANVK, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_SMALL_TILES},
-    /* 64 features: f32 2.9 s (the 16x32 tile 0.19 s), f16 stopped after 100 s. */
-    {GOOGLE_SWIFTSHADER, 0, UINT32_MAX, HEED_AVOIDS_ROWS},
+    /* 8 heads of 1 x 1500 keys of 64 features, keys against the 16x32 tile: 7 : 55 CPU ms, the pipeline 1.2 s.
+     * attn_lanes: 64 features in bf16 were stopped after 100 s, others when they took 10 GB. */
+    {GOOGLE_SWIFTSHADER, 0, UINT32_MAX, HEED_PREFERS_LANES | HEED_AVOIDS_LONG_CODE | HEED_AVOIDS_LANES},
 };
 
 uint32_t heed_preferences(const struct heed_device_info *info)

@@ -21,9 +21,13 @@ static bool within_limits(const struct heed_limits *limits, uint32_t group, uint
 
 static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
 {
-    if (tile->kernel != HEED_KERNEL_ATTN_FUSED && tile->kernel != HEED_KERNEL_ATTN_FUSED_SUBGROUP)
-        return 0;
-    return heed_lower_tile_layout(tile, &plan->problem.attention.desc, &plan->device->info).shared_bytes;
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    uint32_t q_vectors = ceil_div(d->dim_qk, 4), v_vectors = ceil_div(heed_lower_slice(tile, d->dim_v), 4);
+    if (tile->kernel == HEED_KERNEL_ATTN_LANES)
+        return 16 * tile->bc * (q_vectors + v_vectors);
+    if (tile->kernel == HEED_KERNEL_ATTN_KEYS)
+        return 16 * tile->br * q_vectors + tile->group * (16 * v_vectors + 12);
+    return heed_lower_tile_layout(tile, d, &plan->device->info).shared_bytes;
 }
 
 static bool accepts_fused_path(const heed_plan *plan, char *why, size_t why_size)
@@ -46,39 +50,132 @@ static bool accepts_fused(const struct heed_candidate *self, const heed_plan *pl
            within_limits(&plan->device->info.limits, tile->group, shared_bytes(plan, tile), why, why_size);
 }
 
-/* ---- rows: a lane owns rows; software drivers */
+/* ---- keys and lanes: scores and outputs stay in what a lane keeps; software drivers */
 
 enum {
-    ROWS_SLICE = 128, /* lanes that own rows keep slice / 4 vec4 a row: beyond this they live in memory anyway */
-    ROWS_DIM_QK = 256,
+    LANES_DIM_QK = 256,
+    LANES_SLICE = 128,
+    /* Pairs of row and key x features that a kernel multiplies in one stretch of code, which the driver compiles
+     * when it first runs: 4 x 4 pairs of 64 features of q and v each 0.6 s on lavapipe 26.1.6, 2 x 4 of them 2.4 s on
+     * 22.3.6. Rows of a lane x keys, CPU ms of 8 heads of 1024 x 1024 such pairs, 16 lanes, on 26.1.6 and 26.2.6:
+     * 4 x 4 34.8 and 25.7, 2 x 8 42 and 42, 1 x 16 38 and 35, 2 x 4 39 and 31, 1 x 8 44 and 33. Causal, where pairs are
+     * masked one by one: 4 x 4 46, 2 x 4 30. */
+    LANES_CODE = 2048,
+    LANES_SMALL_CODE = 1024,
+    LANES_KEYS = 4,
+    LANES_SUBGROUPS = 8, /* that share what they stage: 4 of them 36.5 ms of the above, 8 34.8, 16 35.6 */
+    ENOUGH_GROUPS = 8,   /* for the processors of a machine to end at about the same time */
 };
 
-static bool accepts_rows(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+static uint32_t clamp_u32(uint32_t x, uint32_t low, uint32_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+/* Invocations that a processor works on at once. */
+static uint32_t vector_lanes(const heed_plan *plan)
+{
+    return clamp_u32(plan->device->info.limits.subgroup_size_max, 4, 64);
+}
+
+static uint32_t code_size(const heed_plan *plan)
+{
+    return heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE ? LANES_SMALL_CODE : LANES_CODE;
+}
+
+/* Features that a pair multiplies; what makes a score a logit counts as so many more. */
+static uint32_t pair_code(const struct heed_attention_desc *d, const struct tile *tile)
+{
+    bool long_terms = d->softcap > 0.0f || d->distance_dims > 0;
+    bool terms = d->mask != HEED_MASK_NONE || d->key_bias || d->alibi || d->causal || d->window;
+    return d->dim_qk + heed_lower_slice(tile, d->dim_v) + (long_terms ? 192 : terms ? 32 : 0);
+}
+
+/* A lane owns `br` rows: as many as there is code for, and as are needed to give every row to a lane. */
+static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
-    uint32_t preferences = heed_preferences(&plan->device->info);
-    if (d->dim_qk > ROWS_DIM_QK)
-        snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, ROWS_DIM_QK);
-    else if (preferences & HEED_AVOIDS_ROWS)
-        snprintf(why, why_size, "this driver takes minutes to compile it");
-    else if ((preferences & HEED_AVOIDS_WIDE_ROWS) && d->dim_qk + d->dim_v > HEED_NARROW_ROWS)
-        snprintf(why, why_size, "this driver takes minutes to compile it for more than %d features", HEED_NARROW_ROWS);
+    struct tile tile = *base;
+    uint32_t lanes = vector_lanes(plan), rows = d->len_q > 0 ? d->len_q : 1;
+    uint32_t features = pair_code(d, &tile);
+    tile.slice = heed_lower_slice(&tile, d->dim_v);
+    tile.bc = LANES_KEYS;
+    tile.br = 4;
+    while (tile.br > 1 && (tile.br * LANES_KEYS * features > code_size(plan) || tile.br / 2 * lanes >= rows))
+        tile.br /= 2;
+    uint64_t subgroup_rows = (uint64_t)tile.br * lanes, heads = (uint64_t)d->batch * d->heads_q;
+    uint64_t subgroups = plan->device->info.limits.max_group_size / lanes;
+    subgroups = subgroups > LANES_SUBGROUPS ? LANES_SUBGROUPS : subgroups;
+    while (subgroups > 1 && heads * ceil_div(rows, subgroups * subgroup_rows) < ENOUGH_GROUPS)
+        subgroups /= 2;
+    uint32_t blocks = ceil_div(rows, subgroups * subgroup_rows);
+    tile.group = lanes * ceil_div(ceil_div(rows, blocks), subgroup_rows);
+    tile.rows = tile.group * tile.br;
+    return tile;
+}
+
+/* A lane walks its own keys for the `br` rows of the group. */
+static struct tile keys_tile(const heed_plan *plan, const struct tile *base)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    struct tile tile = *base;
+    uint32_t features = pair_code(d, &tile), lanes = vector_lanes(plan), code = code_size(plan) / 2;
+    tile.group = lanes < 16 ? lanes : 16;
+    tile.br = clamp_u32(code / features, 1, clamp_u32(d->len_q, 1, 8));
+    tile.bc = tile.group * (code < LANES_CODE / 2 ? 1 : clamp_u32(code / (features * tile.br), 1, 2));
+    tile.rows = tile.br;
+    tile.slice = heed_lower_slice(&tile, d->dim_v);
+    return tile;
+}
+
+static struct tile software_tile(const struct heed_candidate *self, const heed_plan *plan)
+{
+    const struct tile *base = self->tile;
+    return base->kernel == HEED_KERNEL_ATTN_KEYS ? keys_tile(plan, base) : lanes_tile(plan, base);
+}
+
+static bool accepts_software(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const struct tile tile = software_tile(self, plan);
+    const struct heed_candidate fitted = {.tile = &tile};
+    if (d->dim_qk > LANES_DIM_QK)
+        snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, LANES_DIM_QK);
+    else if (tile.kernel == HEED_KERNEL_ATTN_LANES && (heed_preferences(&plan->device->info) & HEED_AVOIDS_LANES))
+        snprintf(why, why_size, "this driver takes minutes and gigabytes to compile it");
     else
-        return accepts_fused(self, plan, why, why_size);
+        return accepts_fused(&fitted, plan, why, why_size);
     return false;
 }
 
-static bool prefers_rows(const struct heed_candidate *self, const heed_plan *plan)
+static bool prefers_lanes(const struct heed_candidate *self, const heed_plan *plan)
 {
-    const struct tile *tile = self->tile; /* half the rows of a group busy */
-    return (heed_preferences(&plan->device->info) & HEED_PREFERS_ROWS) &&
-           plan->problem.attention.desc.len_q >= tile->group;
+    (void)self;
+    return (heed_preferences(&plan->device->info) & HEED_PREFERS_LANES) != 0;
 }
 
-#define ROWS(name, group, br)                                                                                          \
+/* Lanes that own keys are all busy when those that own rows are not; but keys are loaded once for each group of rows.
+ * CPU ms of 8 heads of n rows x 1024 keys of 64 features on lavapipe 26.1.6, keys against lanes: 16 lanes, n = 6
+ * 1.1 : 1.5, 8 1.3 : 1.5, 12 (2 groups) 1.8 : 1.4; 8 lanes, n = 6 1.25 : 1.30, 8 1.45 : 1.36. On 22.3.6, where a group
+ * has 4 rows: 6 8.1 : 7.4, 8 9.3 : 7.5. */
+static bool prefers_keys(const struct heed_candidate *self, const heed_plan *plan)
+{
+    const struct tile tile = software_tile(self, plan);
+    uint32_t rows = plan->problem.attention.desc.len_q;
+    return prefers_lanes(self, plan) && (rows <= tile.br || rows <= vector_lanes(plan) / 2);
+}
+
+static enum heed_status lower_software(const struct heed_candidate *self, heed_plan *plan)
+{
+    const struct tile tile = software_tile(self, plan);
+    struct heed_candidate fitted = *self;
+    fitted.tile = &tile;
+    return heed_lower_fused(&fitted, plan);
+}
+
+#define SOFTWARE(name, kernel_, prefers)                                                                               \
     {                                                                                                                  \
-        name, accepts_rows, heed_lower_fused,                                                                          \
-            &(const struct tile){HEED_KERNEL_ATTN_ROWS, group, br, 4, (group) * (br), ROWS_SLICE}, prefers_rows        \
+        name, accepts_software, lower_software, &(const struct tile){.kernel = kernel_, .slice = LANES_SLICE}, prefers \
     }
 
 /* ---- tiles: a work group owns rows, scores go through shared memory; GPUs, and what the others refuse */
@@ -230,8 +327,8 @@ static const struct heed_candidate attention[] = {
     MATRIX("attn_fused__matrix_64x32", 64, 32),
     MATRIX("attn_fused__matrix_32x32", 32, 32),
     MATRIX("attn_fused__matrix_16x32", 16, 32),
-    /* 2 rows a lane: 15.1 GFLOP per CPU second on lavapipe 26.1 (512 x 512 keys of 64 features); 4 rows: 10.9. */
-    ROWS("attn_fused__rows_2x4", 8, 2),
+    SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, prefers_keys),
+    SOFTWARE("attn_fused__lanes", HEED_KERNEL_ATTN_LANES, prefers_lanes),
     TILE("attn_fused__plain_64x8", 64, 64, 8),
     TILE("attn_fused__plain_64x16", 128, 64, 16),
     TILE("attn_fused__plain_64x32", 128, 64, 32),

@@ -114,7 +114,8 @@ static const struct family {
     {"attn_merge", attn_members, attn_specs, attn_bindings, merge_bindings},
     {"attn_fused", attn_members, attn_specs, attn_bindings, no_bindings},
     {"attn_matrix", attn_members, attn_specs, attn_bindings, no_bindings},
-    {"attn_rows", attn_members, attn_specs, attn_bindings, no_bindings},
+    {"attn_lanes", attn_members, attn_specs, attn_bindings, no_bindings},
+    {"attn_keys", attn_members, attn_specs, attn_bindings, no_bindings},
     {"pack", pack_members, no_specs, pack_bindings, no_bindings},
     {"deform", deform_members, deform_specs, deform_bindings, no_bindings},
 };

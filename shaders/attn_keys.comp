@@ -1,0 +1,120 @@
+#version 450
+// SPDX-License-Identifier: MIT
+// Fused attention for software drivers and few queries: a lane walks its own keys, one or two at a time, for all BR rows of
+// the group; at the end the lanes' outputs are added up. Measurements stand in src/select_attention.c.
+//
+//   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "abi.h"
+#include "lanes.glsl"
+
+const uint KEYS = BC / WG; // of a lane at a time
+
+shared vec4 stage_q[BR * Q_VECTORS];
+shared vec4 part_o[WG * V_VECTORS]; // of one row
+shared float part_top[WG];
+shared vec2 part_sums[WG];
+
+void main()
+{
+    uint lane = gl_LocalInvocationIndex;
+    uint row0 = gl_WorkGroupID.x / SLICES * BR, feature0 = gl_WorkGroupID.x % SLICES * DIM_V_SLICE;
+    uint splits = split_count(), split = gl_WorkGroupID.z % splits;
+    Sequence s = sequence(gl_WorkGroupID.z / splits, gl_WorkGroupID.y);
+    uint end_row = row_count(s), last_row = max(end_row, 1u) - 1u;
+    KeyRange range = key_range(s, split, row0, min(row0 + BR - 1u, last_row));
+    if (row0 >= end_row)
+        range.end = range.first;
+
+    [[dont_unroll]] for (uint e = lane; e < BR * Q_VECTORS; e += WG) {
+        uint begin = end_row == 0u ? 0u : q_begin(s) + min(row0 + e / Q_VECTORS, last_row) * push.q_stride_row;
+        stage_q[e] = scaled_q(begin, 4u * (e % Q_VECTORS));
+    }
+    barrier();
+
+    vec4 acc[BR * V_VECTORS];
+    Online rows[BR];
+    [[unroll]] for (uint r = 0u; r < BR; r++) {
+        [[unroll]] for (uint d = 0u; d < V_VECTORS; d++)
+            acc[r * V_VECTORS + d] = vec4(0.0);
+        rows[r] = online_begin();
+    }
+    uint k_base = k_begin(s), v_base = v_begin(s);
+    [[dont_unroll]] for (uint key = range.first; key < range.end; key += KEYS * WG) {
+        uint ke[KEYS], ve[KEYS]; // behind the last key it is read again, and ruled out
+        [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+            uint j = min(key + c * WG + lane, range.end - 1u);
+            ke[c] = k_base + j * push.k_stride_row;
+            ve[c] = v_base + j * push.v_stride_row;
+        }
+        float t[BR * KEYS], shift[BR];
+        [[unroll]] for (uint i = 0u; i < BR * KEYS; i++)
+            t[i] = 0.0;
+        [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
+            [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+                vec4 kk = load_k(ke[c], 4u * d);
+                [[unroll]] for (uint r = 0u; r < BR; r++) {
+                    vec4 qq = stage_q[r * Q_VECTORS + d];
+                    t[r * KEYS + c] =
+                        fma(qq.w, kk.w, fma(qq.z, kk.z, fma(qq.y, kk.y, fma(qq.x, kk.x, t[r * KEYS + c]))));
+                }
+            }
+        }
+        [[unroll]] for (uint r = 0u; r < BR; r++) {
+            float top = rows[r].top;
+            [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+                uint j = key + c * WG + lane;
+                float x = PLAIN ? t[r * KEYS + c] : attn_logit(s, row0 + r, j, t[r * KEYS + c]);
+                x = j >= range.end ? HEED_RULED_OUT : x;
+                t[r * KEYS + c] = x;
+                top = x > top ? x : top;
+            }
+            shift[r] = online_move(rows[r], top);
+            [[unroll]] for (uint c = 0u; c < KEYS; c++)
+                t[r * KEYS + c] = online_add(rows[r], t[r * KEYS + c]);
+        }
+        [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
+            [[unroll]] for (uint r = 0u; r < BR; r++)
+                acc[r * V_VECTORS + d] *= shift[r];
+            [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+                vec4 value = load_v(ve[c], feature0, 4u * d);
+                [[unroll]] for (uint r = 0u; r < BR; r++) {
+                    vec4 used = GUARDED && t[r * KEYS + c] == 0.0 ? vec4(0.0) : value;
+                    acc[r * V_VECTORS + d] = fma(vec4(t[r * KEYS + c]), used, acc[r * V_VECTORS + d]);
+                }
+            }
+        }
+    }
+
+    [[unroll]] for (uint r = 0u; r < BR; r++) {
+        barrier(); // part_* of the row before have been read
+        part_top[lane] = rows[r].top;
+        barrier();
+        float top = HEED_RULED_OUT;
+        for (uint e = 0u; e < WG; e++)
+            top = part_top[e] > top ? part_top[e] : top;
+        float shift = online_move(rows[r], top);
+        part_sums[lane] = vec2(rows[r].sum, rows[r].weighted);
+        [[unroll]] for (uint d = 0u; d < V_VECTORS; d++)
+            part_o[lane * V_VECTORS + d] = acc[r * V_VECTORS + d] * shift;
+        barrier();
+        vec2 sums = vec2(0.0);
+        for (uint e = 0u; e < WG; e++)
+            sums += part_sums[e];
+        rows[r].sum = sums.x;
+        rows[r].weighted = sums.y;
+        uint row = row0 + r;
+        top = online_top(rows[r]);
+        float factor = row < end_row ? o_factor(s, top, rows[r].sum) : 0.0;
+        if (lane == 0u && feature0 == 0u && row < end_row)
+            store_sums(s, split, row, top, rows[r].sum, rows[r].weighted);
+        [[dont_unroll]] for (uint d = lane; d < V_VECTORS; d += WG) {
+            vec4 sum = vec4(0.0);
+            for (uint e = 0u; e < WG; e++)
+                sum += part_o[e * V_VECTORS + d];
+            if (row < end_row && feature0 + 4u * d < DIM_V)
+                store_o(o_begin(s, split, row), feature0 + 4u * d, sum, factor);
+        }
+    }
+}

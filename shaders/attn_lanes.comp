@@ -1,0 +1,102 @@
+#version 450
+// SPDX-License-Identifier: MIT
+// Fused attention for software drivers and many queries: a lane owns BR rows with their queries and outputs. BC keys
+// and values at a time are staged in shared memory and read from there at addresses that are constants, so that one
+// load feeds a whole vector. Measurements stand in src/select_attention.c.
+//
+//   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "abi.h"
+#include "lanes.glsl"
+
+const uint KEYS = BC;
+
+shared vec4 stage_k[KEYS * Q_VECTORS];
+shared vec4 stage_v[KEYS * V_VECTORS];
+
+void main()
+{
+    uint lane = gl_LocalInvocationIndex;
+    uint row0 = gl_WorkGroupID.x / SLICES * (BR * WG), feature0 = gl_WorkGroupID.x % SLICES * DIM_V_SLICE;
+    uint splits = split_count(), split = gl_WorkGroupID.z % splits;
+    Sequence s = sequence(gl_WorkGroupID.z / splits, gl_WorkGroupID.y);
+    uint end_row = row_count(s), last_row = max(end_row, 1u) - 1u;
+    KeyRange range = key_range(s, split, row0, min(row0 + BR * WG - 1u, last_row));
+    if (row0 >= end_row) // no return: lavapipe would then mask every store of an accumulator
+        range.end = range.first;
+
+    uint row = row0 + lane;
+    vec4 query[BR * Q_VECTORS], acc[BR * V_VECTORS];
+    Online rows[BR];
+    [[unroll]] for (uint r = 0u; r < BR; r++) {
+        uint e = end_row == 0u ? 0u : q_begin(s) + min(row + r * WG, last_row) * push.q_stride_row;
+        [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++)
+            query[r * Q_VECTORS + d] = scaled_q(e, 4u * d);
+        [[unroll]] for (uint d = 0u; d < V_VECTORS; d++)
+            acc[r * V_VECTORS + d] = vec4(0.0);
+        rows[r] = online_begin();
+    }
+
+    uint k_base = k_begin(s), v_base = v_begin(s);
+    [[dont_unroll]] for (uint key = range.first; key < range.end; key += KEYS) {
+        uint last = range.end - key - 1u; // behind it, the last key is read again and ruled out
+        barrier();
+        [[dont_unroll]] for (uint e = lane; e < KEYS * Q_VECTORS; e += WG)
+            stage_k[e] = load_k(k_base + (key + min(e / Q_VECTORS, last)) * push.k_stride_row, 4u * (e % Q_VECTORS));
+        [[dont_unroll]] for (uint e = lane; e < KEYS * V_VECTORS; e += WG)
+            stage_v[e] = load_v(v_base + (key + min(e / V_VECTORS, last)) * push.v_stride_row, feature0,
+                                4u * (e % V_VECTORS));
+        barrier();
+
+        float t[BR * KEYS], shift[BR];
+        [[unroll]] for (uint i = 0u; i < BR * KEYS; i++)
+            t[i] = 0.0;
+        [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
+            [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+                vec4 kk = stage_k[c * Q_VECTORS + d];
+                [[unroll]] for (uint r = 0u; r < BR; r++) {
+                    vec4 qq = query[r * Q_VECTORS + d];
+                    t[r * KEYS + c] =
+                        fma(qq.w, kk.w, fma(qq.z, kk.z, fma(qq.y, kk.y, fma(qq.x, kk.x, t[r * KEYS + c]))));
+                }
+            }
+        }
+        [[unroll]] for (uint r = 0u; r < BR; r++) {
+            float top = rows[r].top;
+            [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+                float x = PLAIN ? t[r * KEYS + c] : attn_logit(s, row + r * WG, key + c, t[r * KEYS + c]);
+                x = c > last ? HEED_RULED_OUT : x;
+                t[r * KEYS + c] = x;
+                top = x > top ? x : top;
+            }
+            shift[r] = online_move(rows[r], top);
+            [[unroll]] for (uint c = 0u; c < KEYS; c++)
+                t[r * KEYS + c] = online_add(rows[r], t[r * KEYS + c]);
+        }
+        [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
+            [[unroll]] for (uint r = 0u; r < BR; r++)
+                acc[r * V_VECTORS + d] *= shift[r];
+            [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+                vec4 value = stage_v[c * V_VECTORS + d];
+                [[unroll]] for (uint r = 0u; r < BR; r++) {
+                    vec4 used = GUARDED && t[r * KEYS + c] == 0.0 ? vec4(0.0) : value;
+                    acc[r * V_VECTORS + d] = fma(vec4(t[r * KEYS + c]), used, acc[r * V_VECTORS + d]);
+                }
+            }
+        }
+    }
+
+    [[unroll]] for (uint r = 0u; r < BR; r++) {
+        if (row + r * WG >= end_row)
+            continue;
+        float top = online_top(rows[r]);
+        if (feature0 == 0u)
+            store_sums(s, split, row + r * WG, top, rows[r].sum, rows[r].weighted);
+        uint e = o_begin(s, split, row + r * WG);
+        float factor = o_factor(s, top, rows[r].sum);
+        [[unroll]] for (uint d = 0u; d < V_VECTORS; d++)
+            if (feature0 + 4u * d < DIM_V)
+                store_o(e, feature0 + 4u * d, acc[r * V_VECTORS + d], factor);
+    }
+}
