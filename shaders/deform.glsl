@@ -85,16 +85,16 @@ bool is_place(vec3 location)
 // number of a pixel inside, so that it can be read without harm.
 void neighbours(float location, float n, out uvec2 at, out vec2 weight)
 {
-    // Far beyond any level, yet its product with n stays finite, and after the second clamp fits an int.
-    float x = clamp(location, -1e9, 1e9);
-    x = ALIGN_CORNERS ? x * (n - 1.0) : fma(x, n, -0.5);
-    x = BORDER ? clamp(x, 0.0, n - 1.0) : clamp(x, -2.0, n + 1.0);
+    float x = ALIGN_CORNERS ? location * (n - 1.0) : fma(location, n, -0.5);
+    if (BORDER)
+        x = clamp(x, 0.0, n - 1.0);
     float low = NEAREST ? roundEven(x) : floor(x);
     vec2 pixel = vec2(low, low + 1.0);
-    weight = NEAREST ? vec2(1.0, 0.0) : vec2(pixel.y - x, x - low);
-    weight *= vec2(greaterThanEqual(pixel, vec2(0.0))) * vec2(lessThan(pixel, vec2(n)));
+    bvec2 inside = bvec2(low >= 0.0 && low < n, pixel.y >= 0.0 && pixel.y < n);
+    // Selected, since far beyond a level there is infinity minus infinity.
+    weight = mix(vec2(0.0), NEAREST ? vec2(1.0, 0.0) : vec2(pixel.y - x, x - low), inside);
     // Whole numbers from 0 to 65534 as the low bits of 2^23 + x: lavapipe converts each lane on its own.
-    at = floatBitsToUint(clamp(pixel, vec2(0.0), vec2(n - 1.0)) + 8388608.0) & 0xffffu;
+    at = floatBitsToUint(mix(vec2(0.0), pixel, inside) + 8388608.0) & 0xffffu;
 }
 
 // Where in value the first of a block of channels begins.
@@ -110,12 +110,15 @@ void place(vec3 location, uvec3 level, out uvec2 x, out uvec2 y, out uvec2 z, ou
     uint width = level.x & 0xffffu, height = level.x >> 16, depth = level.y & 0xffffu;
     z = uvec2(0u);
     wz = vec2(1.0, 0.0);
+    bool valid = is_place(location);
+    location = valid ? location : vec3(0.0);
+    if (BORDER) // infinity times n - 1
+        location = clamp(location, vec3(-1e9), vec3(1e9));
     neighbours(location.x, float(width), x, wx);
     neighbours(location.y, float(height), y, wy);
     if (VOLUME)
         neighbours(location.z, float(depth), z, wz);
-    if (!is_place(location))
-        wx = vec2(0.0);
+    wx = valid ? wx : vec2(0.0);
     uint pixel = push.value_stride_row / UNIT;
     x = (x + level.z) * pixel;
     y *= width * pixel;
