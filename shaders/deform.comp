@@ -4,6 +4,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef HEED_INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#endif
 #include "abi.h"
 
 layout(local_size_x_id = HEED_SPEC_GROUP) in;

@@ -38,6 +38,9 @@ HEED_TENSOR_IN(value, HEED_DEFORM_VALUE)
 #undef HEED_VECTOR
 #define HEED_VECTOR (O_VECTOR >= 4u)
 HEED_TENSOR_OUT(o, HEED_DEFORM_O)
+#ifdef HEED_INT64 /* for drivers that load lane by lane */
+layout(set = 0, binding = HEED_DEFORM_VALUE) readonly buffer value_block8 { u64vec2 value_q[]; };
+#endif
 layout(set = 0, binding = HEED_DEFORM_COORDS) readonly buffer Coords { float coords[]; };
 layout(set = 0, binding = HEED_DEFORM_WEIGHTS) readonly buffer Weights { float weights[]; };
 layout(set = 0, binding = HEED_DEFORM_REFERENCE) readonly buffer Reference { float reference[]; };
@@ -159,10 +162,21 @@ uint channels(uint first, uint quarter)
                                                    : uint(clamp(int(DIM) - int(first + 4u * quarter), 0, 4));
 }
 
+// 16 bytes of value.
+uvec4 load_words(uint i)
+{
+#ifdef HEED_INT64
+    u64vec2 q = value_q[i];
+    return uvec4(unpackUint2x32(q.x), unpackUint2x32(q.y));
+#else
+    return value_w4[i];
+#endif
+}
+
 vec4 load_quarter(uint i, uint quarter, uint n)
 {
     if (UNIT == 4u && VALUE_DT == HEED_DT_F32)
-        return uintBitsToFloat(value_w4[i + quarter]);
+        return uintBitsToFloat(load_words(i + quarter));
     if (UNIT == 4u) {
         uvec2 w = value_w2[i + quarter];
         return vec4(heed_unpack16(VALUE_DT, w.x), heed_unpack16(VALUE_DT, w.y));
@@ -180,7 +194,7 @@ void add4(float weight, bvec4 used, uint i, uint first, uint quarter, inout vec4
 void add8(float weight, bvec4 used, uint i, uint first, uint half_, inout vec4 low, inout vec4 high)
 {
     if (UNIT == 8u) {
-        uvec4 w = value_w4[i + half_];
+        uvec4 w = load_words(i + half_);
         vec4 v0 = vec4(heed_unpack16(VALUE_DT, w.x), heed_unpack16(VALUE_DT, w.y));
         vec4 v1 = vec4(heed_unpack16(VALUE_DT, w.z), heed_unpack16(VALUE_DT, w.w));
         low = fma(vec4(weight), mix(vec4(0.0), v0, used), low);

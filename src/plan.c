@@ -22,6 +22,7 @@ static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_AGGREGATE_LANES] = "attn_aggregate_lanes",
     [HEED_KERNEL_PACK] = "pack",
     [HEED_KERNEL_DEFORM] = "deform",
+    [HEED_KERNEL_DEFORM_INT64] = "deform_int64",
     [HEED_KERNEL_DEFORM_SHARED] = "deform_shared",
 };
 

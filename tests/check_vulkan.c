@@ -54,6 +54,8 @@ START_TEST(requirements_round_trip)
     ck_assert_str_eq(app.heed->info.name, own->info.name);
     ck_assert_mem_eq(app.heed->info.uuid, own->info.uuid, 16);
     ck_assert_int_eq(app.heed->info.has_subgroups, own->info.has_subgroups);
+    ck_assert_int_eq(app.heed->info.has_int64, own->info.has_int64);
+    ck_assert_int_eq(app.requirements.features.features.shaderInt64 == VK_TRUE, own->info.has_int64);
     ck_assert_int_eq(app.requirements.extension_count > 0, own->info.has_subgroups);
     ck_assert(!app.heed->info.has_timestamps);
     ck_assert_uint_eq(app.heed->info.matrix_shape_count, own->info.matrix_shape_count);
@@ -70,7 +72,7 @@ START_TEST(requirements_round_trip)
     struct heed_vk_import_desc desc = app_desc(&app);
     desc.features = NULL;
     ck_assert_int_eq(heed_vk_import(context, &desc, &app.heed), HEED_OK);
-    ck_assert(!app.heed->info.has_subgroups);
+    ck_assert(!app.heed->info.has_subgroups && !app.heed->info.has_int64);
     ck_assert_uint_eq(app.heed->info.matrix_shape_count, 0);
     heed_device_destroy(&app.heed);
     desc = app_desc(&app);

@@ -134,6 +134,7 @@ static enum heed_status import(struct heed_vk_device *device, const struct heed_
     device->base.info = physical->info;
     const struct declared declared = read_declared(desc, physical->api_version);
     device->base.info.has_subgroups = physical->subgroups_useful && declared.subgroups;
+    device->base.info.has_int64 = physical->int64_useful && desc->features && desc->features->features.shaderInt64;
     keep_matrix_shapes(&device->base.info, declared.matrix, declared.matrix_bf16);
     device->base.info.has_timestamps = false; /* heed runs nothing here that it could time */
     device->base.info.has_pipeline_feedback =

@@ -326,6 +326,12 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
     }
     vk->GetPhysicalDeviceProperties2(handle, &properties);
 
+    /* Software drivers load lane by lane, and so twice as much at a time. */
+    VkPhysicalDeviceFeatures2 basic_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
+    vk->GetPhysicalDeviceFeatures2(handle, &basic_features);
+    physical->int64_useful = info->type == HEED_DEVICE_CPU && basic_features.features.shaderInt64;
+    info->has_int64 = physical->int64_useful;
+
     const VkPhysicalDeviceLimits *limits = &properties.properties.limits;
     physical->timestamp_period_ns = limits->timestampPeriod;
     physical->atom = limits->nonCoherentAtomSize > 0 ? limits->nonCoherentAtomSize : 1;
@@ -376,6 +382,7 @@ void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_req
         .float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES},
         .cooperative_matrix = {.sType = (VkStructureType)HEED_VK_COOPERATIVE_MATRIX_FEATURES},
         .bfloat16 = {.sType = (VkStructureType)HEED_VK_BFLOAT16_FEATURES}};
+    r->features.features.shaderInt64 = physical->int64_useful;
     add_extension(r, physical->portability_subset, "VK_KHR_portability_subset");
     add_extension(r, physical->subgroups_useful && physical->api_version < VK_API_VERSION_1_3,
                   VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);

@@ -26,6 +26,7 @@ struct heed_vk_physical {
     uint32_t api_version; /* what may be called: the lower of the instance's and the device's */
     bool portability_subset, subgroup_size_control_extension;
     bool matrix_extension, bf16_extension; /* with those that they need */
+    bool int64_useful;                     /* 64-bit integers can be enabled, and a kernel is faster with them */
     bool subgroup_features;                /* full subgroups of a controlled size can be enabled */
     bool subgroups_useful;                 /* and with them there is subgroup arithmetic in compute shaders */
     bool matrix_useful; /* matrix units, the memory model and f16 that their kernels need, and shapes to use */
