@@ -38,8 +38,9 @@ LEGEND = '''\
 A cell is the worst over the pipelines of that shader that heed makes there: the most registers, the least occupancy, and
 the median cost. The cost is the compiler's own static figure for the whole shader, for one subgroup, per 1000 useful FLOPs
 (2 for each product that the problem asks for) of that subgroup in one walk of the main loop: a tile of keys, or one
-sampling point. A walk is not the whole loop, and compilers guess differently how often loops run, so compare kernels and
-versions of them within a vendor, never vendors. "spills" counts all that leaves registers for memory.'''
+sampling point. A walk is not the whole loop, and compilers guess differently how often loops run: compare a kernel with
+itself, on other GPUs of the vendor or before a change, never with one whose loops nest otherwise, and never vendors.
+"spill" is said of whatever leaves registers for memory, private arrays too.'''
 
 # What each compiler calls its numbers: registers, occupancy, cost, and what those are.
 WORDS = {
@@ -309,10 +310,10 @@ def report(result, arguments, rules):
     return not bad
 
 
-def tables(results, shapes):
+def tables(results, shapes, words):
     rules = [r[1] for r in read_expected()]
     problems = [s for s in shapes if any(fnmatchcase(s, p) for r in rules for p in r.split(','))]
-    return (f'# What the compilers of {len(results)} drivers say of heed\n\nMade by `tests/drivers/run --table FILE.md`; '
+    return (f'# What the compilers of {len(results)} drivers say of heed\n\nMade by `{" ".join(["tests/drivers/run", *words])}`; '
             f'the problems are those of shapes.txt.\n\n{LEGEND}\n\n## Kernels\n\n{compiler_tables(results)}\n\n'
             f'## What is selected\n\nDrivers with the same choice share a row.\n\n{chosen_table(results, problems)}\n')
 
@@ -357,7 +358,7 @@ def main():
         for result in pool.map(lambda d: measure(d, folder, arguments, problems), wanted):
             good &= report(result, arguments, rules)
             results.append(result)
-    text = tables(results, problems)
+    text = tables(results, problems, words)
     if arguments.table:
         with open(arguments.table, 'w') as file:
             file.write(text)

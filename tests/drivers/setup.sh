@@ -3,7 +3,7 @@
 # stand in for the kernel, a newer glslang, and heed built for both. Sourced after tests/setup.sh. Packages are unpacked
 # there, not installed; apt verifies them with Debian's own keys.
 
-drivers_gib=2 # with the packages' archives, which go again; 1.1 stays
+drivers_gib=2 # with the packages' archives, which go again; 0.7 stays
 
 # Mesa of backports, out of the mirror that this system uses, or Debian's own on other systems of apt.
 drivers_sources() {
