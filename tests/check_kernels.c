@@ -7,6 +7,7 @@
 #include "backend.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@ static const char usage[] =
     "  --shapes FILE     problems from this file instead of all of tests/shapes (may be repeated)\n"
     "  --line TEXT       this problem only\n"
     "  --seed N          other random numbers\n"
+    "  --matrix MxNxK    as if the device listed this shape of f16 matrices and no other: lavapipe takes any multiple "
+    "of 8\n"
     "  --quick           only the lines with the word \"quick\", and one kernel for each\n"
     "  --limits LIST     as on a smaller device: shared=BYTES, group=INVOCATIONS, buffers=N, range=BYTES, "
     "alignment=BYTES,\n"
@@ -47,6 +50,7 @@ struct options {
     const char *files[FILES_MAX];
     int file_count;
     struct heed_limits limits;
+    struct heed_matrix_shape matrix; /* m 0: those of the device */
     uint64_t seed;
     bool quick, all, verbose, list;
 };
@@ -463,6 +467,11 @@ static bool parse_options(struct options *options, int argc, char **argv)
         } else if (strcmp(argv[i], "--limits") == 0) {
             if (!parse_limits(&options->limits, value))
                 return false;
+        } else if (strcmp(argv[i], "--matrix") == 0) {
+            struct heed_matrix_shape *s = &options->matrix;
+            s->input = HEED_F16;
+            if (sscanf(value, "%" SCNu32 "x%" SCNu32 "x%" SCNu32, &s->m, &s->n, &s->k) != 3 || s->m == 0)
+                return false;
         } else if (strcmp(argv[i], "--seed") == 0) {
             char *end;
             options->seed = strtoull(value, &end, 0);
@@ -482,6 +491,15 @@ static bool parse_options(struct options *options, int argc, char **argv)
         i += used;
     }
     return true;
+}
+
+/* Only a device that lists some has the features that they need. */
+static void set_matrix(heed_device *device, const struct heed_matrix_shape *shape)
+{
+    if (!device || shape->m == 0 || device->info.matrix_shape_count == 0)
+        return;
+    device->info.matrix_shape_count = 1;
+    device->info.matrix_shapes[0] = *shape;
 }
 
 static enum heed_status open_devices(struct suite *suite)
@@ -507,6 +525,9 @@ static enum heed_status open_devices(struct suite *suite)
         heed_limits_lower(&desc.limits, &limits[i]);
         status = heed_device_create(suite->context, &desc, &suite->limited[i]);
     }
+    set_matrix(suite->device, &suite->options.matrix);
+    for (int i = 0; i < 2; i++)
+        set_matrix(suite->limited[i], &suite->options.matrix);
     return status;
 }
 

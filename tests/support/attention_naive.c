@@ -358,7 +358,7 @@ static void bound_output(struct naive *n, const struct row_slack *r)
     struct test_tensor *out = &n->test->tensor[HEED_ARG_O];
     bool keeps_zeros_out = !r || n->d->path == HEED_PATH_STAGED || (n->d->path == HEED_PATH_AUTO && n->d->weights);
     for (uint32_t c = 0; c < dim; c++) {
-        double size = 0, moved = 0, largest = 0, tiny = 0;
+        double size = 0, moved = 0, largest = 0, tiny = 0, squares = 0;
         float o16 = 0;
         n->o[c] = 0;
         for (int64_t j = 0; j < n->keys; j++) {
@@ -368,6 +368,7 @@ static void bound_output(struct naive *n, const struct row_slack *r)
             n->o[c] += n->p[j] * v;
             o16 += (float)stored(n->d->v.dtype, n->p[j]) * v;
             size += fabs((double)n->p[j] * v);
+            squares += (double)n->p[j] * v * n->p[j] * v;
             moved += fabs((double)n->p[j] * v) * (r ? weight_error(n, r, j) : 0);
             largest = fmax(largest, fabs((double)v));
             tiny += FLT_MIN * fabs((double)v);
@@ -378,7 +379,9 @@ static void bound_output(struct naive *n, const struct row_slack *r)
             n->noise[c] = fmin(n->noise[c], 2 * largest); /* an average of values */
         }
         naive_worst = fmax(naive_worst, naive_error(n, HEED_ARG_O, o + c, n->o[c]));
-        worst16 = fmax(worst16, naive_error(n, HEED_ARG_O, o + c, o16));
+        /* The naive sum may be lucky in a row of few features: no less than roundings come to at random. */
+        double random16 = sqrt(squares) * test_half_ulp(n->d->v.dtype, 1);
+        worst16 = fmax(worst16, fmax(random16, naive_error(n, HEED_ARG_O, o + c, o16)));
     }
     for (uint32_t c = 0; c < dim; c++) {
         set_bound(n, HEED_ARG_O, o + c, n->o[c], n->noise[c], naive_worst);
