@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The kernels on matrix units: which shape of the device's, and how large a work group and its shared memory become. */
 #include "lower_attention.h"
+#include "preferences.h"
 
 #include <stdio.h>
 
@@ -52,6 +53,16 @@ uint32_t heed_lower_matrix_shared_bytes(const struct tile *tile, const struct he
     return kept + tile->br * (4 * tile->bc + 16) + tile->br * (2 * tile->bc + 16) + 4 * tile->br + 32;
 }
 
+/* Can there be work groups without rows or keys, while something rules out pairs? */
+static bool has_idle_groups(const struct heed_attention_desc *d)
+{
+    enum { ONE_SPLIT = 128 }; /* keys that are not shared out among work groups */
+    const bool bounded = d->causal || d->window;
+    return (d->mask != HEED_MASK_NONE || d->key_bias || bounded) &&
+           (d->key_lengths || d->total_q > 0 || d->total_kv > 0 || d->len_kv == 0 || d->window ||
+            (d->causal && (d->len_q > d->len_kv || d->len_kv > ONE_SPLIT)));
+}
+
 bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struct tile *tile, char *why,
                             size_t why_size)
 {
@@ -76,6 +87,10 @@ bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struc
     if (!shape) {
         snprintf(why, why_size, "the device lists no matrix units for %s of 8 or 16 by 8 or 16",
                  heed_dtype_name(input));
+        return false;
+    }
+    if ((heed_preferences(info) & HEED_AVOIDS_IDLE_MATRIX) && has_idle_groups(d)) {
+        snprintf(why, why_size, "this driver crashes on matrices in work groups without rows or keys");
         return false;
     }
     *tile = *row;

@@ -2,8 +2,17 @@
  * The table of preferences, keyed on driver and version. */
 #include "preferences.h"
 
+#include <string.h>
+
 /* VkDriverId, which is the same number on every platform; versions as drivers report them, Mesa in VK_MAKE_VERSION. */
-enum { ARM_PROPRIETARY = 9, GOOGLE_SWIFTSHADER = 10, MESA_LLVMPIPE = 13, MESA_V3DV = 19, MESA_PANVK = 20 };
+enum {
+    NVIDIA_PROPRIETARY = 4,
+    ARM_PROPRIETARY = 9,
+    GOOGLE_SWIFTSHADER = 10,
+    MESA_LLVMPIPE = 13,
+    MESA_V3DV = 19,
+    MESA_PANVK = 20
+};
 #define MESA(major, minor) ((uint32_t)(major) << 22 | (uint32_t)(minor) << 12)
 
 static const struct {
@@ -17,6 +26,9 @@ static const struct {
      * second (the plain one 2.1; a busy machine). attn_lanes with 2 rows of 64 features a lane and with 1: 2.4 s
      * and 1.7 s. */
     {MESA_LLVMPIPE, 0, MESA(26, 0), HEED_AVOIDS_LONG_CODE},
+    /* 26.1.6: a segmentation fault in the compiled code of attn_matrix where batches have no keys (11 x 83 causal with
+     * key lengths, 5 x 0 with a mask) or no rows (packed, causal); none without masks. */
+    {MESA_LLVMPIPE, 0, UINT32_MAX, HEED_AVOIDS_IDLE_MATRIX},
     /* Raspberry Pi 5, Mesa 26.1.6: 128 to 448 spills in the 16x32 tile (128 features causal, 71 features, packed
      * sequences with ALiBi and sinks), none in 8x32. */
     {MESA_V3DV, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
@@ -28,6 +40,17 @@ static const struct {
     {GOOGLE_SWIFTSHADER, 0, UINT32_MAX, HEED_PREFERS_LANES | HEED_AVOIDS_LONG_CODE | HEED_AVOIDS_LANES},
 };
 
+/* The compiler of NVIDIA's own driver breaks attention on matrix units there: ggml-org/llama.cpp#19290. Nothing but its
+ * name tells such a GPU from an Ampere without enabling more. */
+static bool is_turing(const char *name)
+{
+    static const char *const names[] = {"RTX 20", "TITAN RTX", "Quadro RTX", "Tesla T4"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strstr(name, names[i]))
+            return true;
+    return false;
+}
+
 uint32_t heed_preferences(const struct heed_device_info *info)
 {
     uint32_t flags = 0;
@@ -35,5 +58,7 @@ uint32_t heed_preferences(const struct heed_device_info *info)
         if (info->driver_id == table[i].driver_id && info->driver_version >= table[i].from &&
             info->driver_version < table[i].to)
             flags |= table[i].preferences;
+    if (info->driver_id == NVIDIA_PROPRIETARY && is_turing(info->name))
+        flags |= HEED_AVOIDS_MATRIX;
     return flags;
 }
