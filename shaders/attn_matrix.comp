@@ -340,28 +340,27 @@ void main()
         // NaN and Inf, which were staged as 0, for the rows that attend to them. Columns take turns with the
         // room of the weights.
         if (GUARDED && shared_poison == key + 1u) {
-            [[unroll]] for (uint n = 0u; n < V_COLUMNS; n++)
-                for (uint turn = 0u; turn < COLUMNS; turn++) {
-                    meet();
-                    for (uint e = lane; e < MATRIX_M * MATRIX_N && turn == column; e += SUBGROUP) {
-                        uint r = rows0 + e / MATRIX_N, feature = slice0 + (n * COLUMNS + column) * MATRIX_N + e % MATRIX_N;
-                        float x = 0.0;
-                        for (uint j = 0u; j < count && feature < DIM_V; j++) {
-                            float p = shared_scores[r * SCORE_PITCH + j / 4u][j % 4u];
-                            float value = v_load(DT_V, v0 + (key + j) * push.v_stride_row + feature);
-                            if (p != 0.0 && (floatBitsToUint(value) & 0x7f800000u) == 0x7f800000u)
-                                x += p * value;
-                        }
-                        shared_weights[r * WEIGHT_PITCH + e % MATRIX_N / 4u][e % 4u] = floatBitsToUint(x);
+            [[dont_unroll]] for (uint turn = 0u; turn < V_COLUMNS * COLUMNS; turn++) {
+                meet();
+                for (uint e = lane; e < MATRIX_M * MATRIX_N && turn % COLUMNS == column; e += SUBGROUP) {
+                    uint r = rows0 + e / MATRIX_N, feature = slice0 + turn * MATRIX_N + e % MATRIX_N;
+                    float x = 0.0;
+                    for (uint j = 0u; j < count && feature < DIM_V; j++) {
+                        float p = shared_scores[r * SCORE_PITCH + j / 4u][j % 4u];
+                        float value = v_load(DT_V, v0 + (key + j) * push.v_stride_row + feature);
+                        if (p != 0.0 && (floatBitsToUint(value) & 0x7f800000u) == 0x7f800000u)
+                            x += p * value;
                     }
-                    meet();
-                    if (turn == column) {
-                        MATRIX_C poison;
-                        coopMatLoad(poison, shared_weights, rows0 * WEIGHT_PITCH, WEIGHT_PITCH,
-                                    gl_CooperativeMatrixLayoutRowMajor);
-                        acc[n] += poison;
-                    }
+                    shared_weights[r * WEIGHT_PITCH + e % MATRIX_N / 4u][e % 4u] = floatBitsToUint(x);
                 }
+                meet();
+                MATRIX_C poison;
+                coopMatLoad(poison, shared_weights, rows0 * WEIGHT_PITCH, WEIGHT_PITCH,
+                            gl_CooperativeMatrixLayoutRowMajor);
+                [[unroll]] for (uint n = 0u; n < V_COLUMNS; n++) // indexed by `turn`, the output would be in memory
+                    if (n * COLUMNS + column == turn)
+                        acc[n] += poison;
+            }
         }
     }
 

@@ -7,7 +7,15 @@
 
 /* Registers of an invocation that hold output, and how many features of queries may be in registers too: what no
  * compiler of the driver table spills with. Narrow subgroups are Intel's, where 128 registers are all there is. */
-enum { OUTPUT_REGISTERS = 64, OUTPUT_REGISTERS_NARROW = 32, QUERY_DIM = 128 };
+enum { OUTPUT_REGISTERS = 64, QUERY_DIM = 128 };
+
+/* Xe2 has 32 for output, and Alchemist, with half as wide ones, 32 or under a mask 16: 64 features with a mask spill 88
+ * of them with 32 there, none with 16. */
+static uint32_t output_registers(uint32_t subgroup, const struct heed_attention_desc *d)
+{
+    const bool masked = d->mask != HEED_MASK_NONE || d->causal || d->window || d->key_bias;
+    return subgroup >= 32 ? OUTPUT_REGISTERS : subgroup < 16 && (masked || d->dim_qk > QUERY_DIM) ? 16 : 32;
+}
 
 static bool is_usable(const struct heed_matrix_shape *s, enum heed_dtype input)
 {
@@ -108,8 +116,7 @@ bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struc
     }
     /* As few subgroups share rows as hold the output; beyond what they can, it is made in slices. In the softmax a row
      * has 8 keys for each of its lanes, or more. */
-    const uint32_t registers = is_narrow(tile) ? OUTPUT_REGISTERS_NARROW : OUTPUT_REGISTERS;
-    const uint32_t features = registers * tile->subgroup / shape->m;
+    const uint32_t features = output_registers(tile->subgroup, d) * tile->subgroup / shape->m;
     tile->columns = 1;
     while (tile->columns * features < d->dim_v && 2 * tile->columns * shape->n <= tile->bc &&
            2 * tile->columns * tile->subgroup * 8 <= tile->bc * shape->m &&
