@@ -4,7 +4,7 @@
  * reset a GPU. */
 #include "rate.h"
 
-enum { VENDOR_AMD = 0x1002, VENDOR_ARM = 0x13b5, MESA_V3DV = 19 };
+enum { VENDOR_AMD = 0x1002, VENDOR_APPLE = 0x106b, VENDOR_ARM = 0x13b5, MESA_V3DV = 19, MESA_HONEYKRISP = 26 };
 
 static const struct row {
     uint32_t vendor_id, driver_id; /* 0: any */
@@ -24,6 +24,10 @@ static const struct row {
     {VENDOR_ARM, 0, -1, 0, 2, 2},
     /* RDNA: ggml's cap for its small ones is 2 GFLOP a unit (ggml-org/llama.cpp#25240). */
     {VENDOR_AMD, 0, -1, 0, 20, 8},
+    /* A core of an M1 does 325 GFLOP/s at most, and it has 7 or 8 of them. Mesa's driver has a vendor id of Mesa's own.
+     */
+    {VENDOR_APPLE, 0, -1, 0, 20, 7},
+    {0, MESA_HONEYKRISP, -1, 0, 20, 7},
     /* A multiprocessor of a GT 1030 does 380 GFLOP/s at most. Those that do not count their units are Intel's: 8 in an
      * A380. */
     {0, 0, HEED_DEVICE_DISCRETE, 0, 20, 8},
