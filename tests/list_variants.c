@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_DEVICES = 64, MAX_VARIANTS = 4096 };
+enum { MAX_DEVICES = 64, MAX_VARIANTS = 8192 };
 
 struct variant {
     enum heed_kernel kernel;
