@@ -47,8 +47,7 @@ static void choose_values(const struct tile *tile, struct tile_layout *layout, u
     }
 }
 
-/* Vectors of 8 lanes (Intel before Xe2): 128 registers hold 64 numbers for each of 16 lanes. With 8 accumulators and 16
- * scores ANV's compiler spills 5 to 36 of them on DG2, with half of that none. */
+/* Vectors of 8 lanes or none: Intel's older drivers, PowerVR, whatever tells nothing of itself. */
 uint32_t heed_lower_accumulators(const struct heed_device_info *info)
 {
     bool few = (heed_preferences(info) & HEED_PREFERS_SMALL_TILES) || info->limits.subgroup_size_min <= 8;

@@ -7,6 +7,8 @@
 /* VkDriverId, which is the same number on every platform; versions as drivers report them, Mesa in VK_MAKE_VERSION. */
 enum {
     NVIDIA_PROPRIETARY = 4,
+    INTEL_WINDOWS = 5,
+    INTEL_MESA = 6,
     ARM_PROPRIETARY = 9,
     GOOGLE_SWIFTSHADER = 10,
     MESA_LLVMPIPE = 13,
@@ -32,6 +34,10 @@ static const struct {
     /* Raspberry Pi 5, Mesa 26.1.6: 128 to 448 spills in the 16x32 tile (128 features causal, 71 features, packed
      * sequences with ALiBi and sinks), none in 8x32. */
     {MESA_V3DV, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
+    /* Mesa 26.1.6, spills in the large tiles with 16 scores and 8 vec4 of output a lane: 34 on Battlemage (64 features,
+     * packed, ALiBi and sinks), 5 to 36 on DG2; none with half of that. */
+    {INTEL_WINDOWS, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
+    {INTEL_MESA, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
     /* Mali has no shared memory of its own: it lies in the caches that loads go through. 64 registers at most. */
     {ARM_PROPRIETARY, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_SMALL_TILES},
     {MESA_PANVK, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_SMALL_TILES},

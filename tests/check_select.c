@@ -30,20 +30,17 @@ static const struct heed_backend_ops ops = {.backend = HEED_BACKEND_VULKAN,
                                             .plan_release = release_nothing};
 
 /* VkDriverId. */
-enum { MESA_V3DV = 19, MESA_PANVK = 20 };
+enum { INTEL_MESA = 6, MESA_V3DV = 19, MESA_PANVK = 20 };
 
 static const struct {
     const char *name;
     uint32_t driver_id, group_size, shared, subgroup_min, subgroup_max, units;
     bool subgroups, few_registers;
 } devices[] = {
-    {"nvidia", 0, 1024, 49152, 32, 32, 46, true, false},
-    {"amd", 0, 1024, 65536, 32, 64, 60, true, false},
-    {"adreno", 0, 1024, 32768, 64, 128, 0, true, false},
-    {"intel", 0, 1024, 49152, 8, 32, 0, true, true},
-    {"mali", MESA_PANVK, 1024, 32768, 16, 16, 10, true, true},
-    {"pi5", MESA_V3DV, 256, 16384, 16, 16, 0, true, true},
-    {"floor", 0, 128, 16384, 1, 1, 0, false, true},
+    {"nvidia", 0, 1024, 49152, 32, 32, 46, true, false},     {"amd", 0, 1024, 65536, 32, 64, 60, true, false},
+    {"adreno", 0, 1024, 32768, 64, 128, 0, true, false},     {"intel", 0, 1024, 49152, 8, 32, 0, true, true},
+    {"xe2", INTEL_MESA, 1024, 49152, 16, 32, 0, true, true}, {"mali", MESA_PANVK, 1024, 32768, 16, 16, 10, true, true},
+    {"pi5", MESA_V3DV, 256, 16384, 16, 16, 0, true, true},   {"floor", 0, 128, 16384, 1, 1, 0, false, true},
 };
 
 static const struct {
