@@ -50,7 +50,10 @@ static void choose_values(const struct tile *tile, struct tile_layout *layout, u
 /* Vectors of 8 lanes or none: Intel's older drivers, PowerVR, whatever tells nothing of itself. */
 uint32_t heed_lower_accumulators(const struct heed_device_info *info)
 {
-    bool few = (heed_preferences(info) & HEED_PREFERS_SMALL_TILES) || info->limits.subgroup_size_min <= 8;
+    uint32_t preferences = heed_preferences(info);
+    if (preferences & HEED_PREFERS_TINY_TILES)
+        return HEED_ACCUMULATORS / 4;
+    bool few = (preferences & HEED_PREFERS_SMALL_TILES) || info->limits.subgroup_size_min <= 8;
     return few ? HEED_ACCUMULATORS / 2 : HEED_ACCUMULATORS;
 }
 

@@ -31,16 +31,18 @@ static const struct {
     /* 26.1.6: a segmentation fault in the compiled code of attn_matrix where batches have no keys (11 x 83 causal with
      * key lengths, 5 x 0 with a mask) or no rows (packed, causal); none without masks. */
     {MESA_LLVMPIPE, 0, UINT32_MAX, HEED_AVOIDS_IDLE_MATRIX},
-    /* Raspberry Pi 5, Mesa 26.1.6: 128 to 448 spills in the 16x32 tile (128 features causal, 71 features, packed
-     * sequences with ALiBi and sinks), none in 8x32. */
-    {MESA_V3DV, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
+    /* Shared memory is memory behind the same unit as loads. Raspberry Pi 5, Mesa 26.1.6, 64 features: 448 bytes of
+     * spills with 2 vec4 of output and one row of scores a lane, 3136 with twice of that, none with 1; with masks or
+     * packed sequences 128 to 704. */
+    {MESA_V3DV, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_LEAST_TILES},
     /* Mesa 26.1.6, spills in the large tiles with 16 scores and 8 vec4 of output a lane: 34 on Battlemage (64 features,
      * packed, ALiBi and sinks), 5 to 36 on DG2; none with half of that. */
     {INTEL_WINDOWS, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
     {INTEL_MESA, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
-    /* Mali has no shared memory of its own: it lies in the caches that loads go through. 64 registers at most. */
-    {ARM_PROPRIETARY, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_SMALL_TILES},
-    {MESA_PANVK, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_SMALL_TILES},
+    /* Mali has no shared memory of its own: it lies in the caches that loads go through. 64 registers at most: PanVK
+     * 26.1.6 for a G610 spills 3 to 18 with 4 vec4 of output a lane, none with 2 and one row of scores (56 to 59). */
+    {ARM_PROPRIETARY, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_TINY_TILES},
+    {MESA_PANVK, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_TINY_TILES},
     /* 8 heads of 1 x 1500 keys of 64 features, keys against the 16x32 tile: 7 : 55 CPU ms, the pipeline 1.2 s.
      * attn_lanes: 64 features in bf16 were stopped after 100 s, others when they took 10 GB. */
     {GOOGLE_SWIFTSHADER, 0, UINT32_MAX, HEED_PREFERS_LANES | HEED_AVOIDS_LONG_CODE | HEED_AVOIDS_LANES},

@@ -202,7 +202,8 @@ static bool prefers_tile(const struct heed_candidate *self, const heed_plan *pla
         return true;
     if (tile->bc < 32 && d->len_kv > tile->bc)
         return false;
-    if (most < HEED_ACCUMULATORS && tile->br * tile->bc > 8 * tile->group) /* more than 8 scores a lane */
+    /* As many scores: 16, 8 or 4 a lane. */
+    if (tile->br * tile->bc > 2 * most * tile->group)
         return false;
     uint32_t features = d->dim_v > 256 && tile->br == 16 ? 256 : d->dim_v;
     return d->len_q > tile->br / 2 && (uint64_t)tile->br * ceil_div(features, 4) <= (uint64_t)most * tile->group;
@@ -336,6 +337,7 @@ static const struct heed_candidate attention[] = {
     TILE("attn_fused__plain_16x128", 128, 16, 128),
     TILE("attn_fused__plain_32x32", 128, 32, 32),
     TILE("attn_fused__plain_16x64", 128, 16, 64),
+    TILE("attn_fused__plain_16x32", 128, 16, 32),
     TILE("attn_fused__plain_8x64", 128, 8, 64),
     SUBGROUP_TILE("attn_fused__subgroup_4x256", 64, 4, 256),
     SUBGROUP_TILE("attn_fused__subgroup_1x256", 64, 1, 256),
