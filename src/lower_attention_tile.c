@@ -51,6 +51,8 @@ static void choose_values(const struct tile *tile, struct tile_layout *layout, u
 uint32_t heed_lower_accumulators(const struct heed_device_info *info)
 {
     uint32_t preferences = heed_preferences(info);
+    if (preferences & HEED_PREFERS_LEAST_TILES)
+        return HEED_ACCUMULATORS / 8;
     if (preferences & HEED_PREFERS_TINY_TILES)
         return HEED_ACCUMULATORS / 4;
     bool few = (preferences & HEED_PREFERS_SMALL_TILES) || info->limits.subgroup_size_min <= 8;

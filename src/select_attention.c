@@ -202,8 +202,8 @@ static bool prefers_tile(const struct heed_candidate *self, const heed_plan *pla
         return true;
     if (tile->bc < 32 && d->len_kv > tile->bc)
         return false;
-    /* As many scores: 16, 8 or 4 a lane. */
-    if (tile->br * tile->bc > 2 * most * tile->group)
+    uint32_t scores = most > 2 ? 2 * most : 4; /* of a lane */
+    if (tile->br * tile->bc > scores * tile->group)
         return false;
     uint32_t features = d->dim_v > 256 && tile->br == 16 ? 256 : d->dim_v;
     return d->len_q > tile->br / 2 && (uint64_t)tile->br * ceil_div(features, 4) <= (uint64_t)most * tile->group;
