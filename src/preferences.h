@@ -12,7 +12,7 @@ enum heed_preference {
     HEED_AVOIDS_MATRIX = 16,      /* matrix units, or the compiler for them, are known to be wrong or slow */
     HEED_AVOIDS_LONG_CODE = 32,   /* compiling takes seconds where others take tenths */
     HEED_AVOIDS_STAGING = 64,     /* shared memory is no nearer than caches: keys and values do not go through it */
-    HEED_AVOIDS_IDLE_MATRIX = 128, /* a work group without rows or keys crashes on matrices with a mask */
+    HEED_AVOIDS_IDLE_MATRIX = 128,  /* a work group without rows or keys crashes on matrices with a mask */
     HEED_PREFERS_TINY_TILES = 256,  /* fewer still: one row of scores, two vec4 of output */
     HEED_PREFERS_LEAST_TILES = 512, /* one of each */
 };
