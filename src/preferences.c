@@ -13,13 +13,16 @@ enum {
     GOOGLE_SWIFTSHADER = 10,
     MESA_LLVMPIPE = 13,
     MESA_V3DV = 19,
-    MESA_PANVK = 20
+    MESA_PANVK = 20,
+    MESA_NVK = 24
 };
 #define MESA(major, minor) ((uint32_t)(major) << 22 | (uint32_t)(minor) << 12)
+#define API(major, minor) MESA(major, minor) /* VK_MAKE_API_VERSION packs the same way */
 
 static const struct {
     uint32_t driver_id, from, to; /* versions from <= v < to */
     uint32_t preferences;
+    uint32_t api_below; /* only devices of a lower api_version; 0: all */
 } table[] = {
     /* CPU ms of 12 heads of 32 x 257 keys of 64 features, lanes against the 16x32 tile: 26.1.6, 16 lanes 0.7 : 7.6,
      * 22.3.6 6.2 : 18. 8 heads of 1 x 1500 keys, keys against the 16x32 tile: 0.75 : 15 and 2.1 : 29. */
@@ -39,6 +42,9 @@ static const struct {
      * packed, ALiBi and sinks), 5 to 36 on DG2; none with half of that. */
     {INTEL_WINDOWS, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
     {INTEL_MESA, 0, UINT32_MAX, HEED_PREFERS_SMALL_TILES},
+    /* Kepler, which has Vulkan 1.2 there, Mesa 26.1.6: 63 registers, and 36 to 285 spills in every tile, in the stages
+     * none. */
+    {MESA_NVK, 0, UINT32_MAX, HEED_PREFERS_STAGED, API(1, 3)},
     /* Mali has no shared memory of its own: it lies in the caches that loads go through. 64 registers at most: PanVK
      * 26.1.6 for a G610 spills 3 to 18 with 4 vec4 of output a lane, none with 2 and one row of scores (56 to 59). */
     {ARM_PROPRIETARY, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_TINY_TILES},
@@ -64,7 +70,7 @@ uint32_t heed_preferences(const struct heed_device_info *info)
     uint32_t flags = 0;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (info->driver_id == table[i].driver_id && info->driver_version >= table[i].from &&
-            info->driver_version < table[i].to)
+            info->driver_version < table[i].to && (table[i].api_below == 0 || info->api_version < table[i].api_below))
             flags |= table[i].preferences;
     if (info->driver_id == NVIDIA_PROPRIETARY && is_turing(info->name))
         flags |= HEED_AVOIDS_MATRIX;

@@ -15,6 +15,7 @@ enum heed_preference {
     HEED_AVOIDS_IDLE_MATRIX = 128,  /* a work group without rows or keys crashes on matrices with a mask */
     HEED_PREFERS_TINY_TILES = 256,  /* fewer still: one row of scores, two vec4 of output */
     HEED_PREFERS_LEAST_TILES = 512, /* one of each */
+    HEED_PREFERS_STAGED = 1024,     /* not even that many: the stages are all that does not spill */
 };
 
 /* heed_preference flags. */

@@ -198,6 +198,8 @@ static bool prefers_tile(const struct heed_candidate *self, const heed_plan *pla
     const struct tile *tile = self->tile;
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     uint32_t most = heed_lower_accumulators(&plan->device->info);
+    if (heed_preferences(&plan->device->info) & HEED_PREFERS_STAGED)
+        return false;
     if (tile->br == 1)
         return true;
     if (tile->bc < 32 && d->len_kv > tile->bc)
