@@ -32,7 +32,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.normpath(os.path.join(HERE, '..', '..'))
 LIBRARIES = {'amd64': 'usr/lib/x86_64-linux-gnu', 'arm64': 'usr/lib/aarch64-linux-gnu'}
 BUILDS = {'amd64': 'build-drivers', 'arm64': 'build-drivers-arm64'}
-DRIVER_SECONDS = 900  # on a busy machine, qemu included
+DRIVER_SECONDS = 3600  # on a busy machine, qemu included: 900 were not enough beside six other jobs
 
 LEGEND = '''\
 A cell is the worst over the pipelines of that shader that heed makes there: the most registers, the least occupancy, and
