@@ -13,6 +13,8 @@ static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_MATRIX_BF16] = "attn_matrix_bf16",
     [HEED_KERNEL_ATTN_LANES] = "attn_lanes",
     [HEED_KERNEL_ATTN_KEYS] = "attn_keys",
+    [HEED_KERNEL_ATTN_ROWS] = "attn_rows",
+    [HEED_KERNEL_ATTN_FEATURES] = "attn_features",
     [HEED_KERNEL_ATTN_MERGE] = "attn_merge",
     [HEED_KERNEL_ATTN_SCORES] = "attn_scores",
     [HEED_KERNEL_ATTN_SCORES_LANES] = "attn_scores_lanes",
@@ -25,6 +27,9 @@ static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_DEFORM_INT64] = "deform_int64",
     [HEED_KERNEL_DEFORM_SHARED] = "deform_shared",
 };
+
+/* How many budgets of a dispatch fit a submission: 1 s, where amdgpu resets a GPU after 2 (lockup_timeout). */
+enum { DISPATCHES_OF_A_SUBMISSION = 10 };
 
 const char *heed_kernel_name(enum heed_kernel kernel)
 {
@@ -55,6 +60,23 @@ uint64_t heed_plan_add_scratch(heed_plan *plan, uint64_t bytes)
     uint64_t offset = plan->scratch_bytes;
     plan->scratch_bytes += (bytes + HEED_SCRATCH_ALIGNMENT - 1) / HEED_SCRATCH_ALIGNMENT * HEED_SCRATCH_ALIGNMENT;
     return offset;
+}
+
+uint32_t heed_plan_submission(const heed_plan *plan, uint32_t first)
+{
+    const uint64_t budget = plan->device->info.limits.max_dispatch_ns;
+    const uint64_t most =
+        budget > UINT64_MAX / DISPATCHES_OF_A_SUBMISSION ? UINT64_MAX : budget * DISPATCHES_OF_A_SUBMISSION;
+    uint64_t ns = 0;
+    uint32_t count = 0;
+    while (first + count < plan->step_count) {
+        const uint64_t step_ns = plan->steps[first + count].ns;
+        if (count > 0 && (ns > most || step_ns > most - ns))
+            break;
+        ns = step_ns > UINT64_MAX - ns ? UINT64_MAX : ns + step_ns;
+        count++;
+    }
+    return count;
 }
 
 const struct heed_candidate *heed_plan_candidates(const heed_plan *plan, uint32_t *count)

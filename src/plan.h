@@ -16,6 +16,8 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_MATRIX_BF16, /* with -DHEED_BF16 */
     HEED_KERNEL_ATTN_LANES,
     HEED_KERNEL_ATTN_KEYS,
+    HEED_KERNEL_ATTN_ROWS,     /* OpenCL only */
+    HEED_KERNEL_ATTN_FEATURES, /* OpenCL only */
     HEED_KERNEL_ATTN_MERGE,
     HEED_KERNEL_ATTN_SCORES,
     HEED_KERNEL_ATTN_SCORES_LANES,
@@ -78,6 +80,10 @@ enum { HEED_SCRATCH_ALIGNMENT = 256 };
 /* For lowering: append a zeroed step (NULL: out of host memory), or reserve scratch (its offset, 256-byte aligned). */
 struct heed_step *heed_plan_add_step(heed_plan *plan);
 uint64_t heed_plan_add_scratch(heed_plan *plan, uint64_t bytes);
+
+/* The steps from `first` on that a backend gives to the driver at once, so that none takes too long. 0: there are no
+ * more. */
+uint32_t heed_plan_submission(const heed_plan *plan, uint32_t first);
 
 /* A way to solve a problem: a row of an op's list, in the order of preference. */
 struct heed_candidate {
