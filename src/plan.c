@@ -139,7 +139,9 @@ enum heed_status heed_plan_select(heed_plan *plan, const char *name)
         if (name && strcmp(name, list[i].name) != 0)
             continue;
         known = true;
-        if (!list[i].accepts(&list[i], plan, why, sizeof why))
+        if (plan->refusals && plan->refusals[i][0])
+            snprintf(why, sizeof why, "%s", plan->refusals[i]);
+        else if (!list[i].accepts(&list[i], plan, why, sizeof why))
             heed_log(context, HEED_LOG_DEBUG, "%s: %s refuses: %s", op, list[i].name, why);
         else if (name || !list[i].prefers || list[i].prefers(&list[i], plan))
             chosen = &list[i];
@@ -150,6 +152,7 @@ enum heed_status heed_plan_select(heed_plan *plan, const char *name)
         chosen = fallback;
     if (chosen) {
         snprintf(plan->kernel, sizeof plan->kernel, "%s", chosen->name);
+        plan->candidate = (uint32_t)(chosen - list);
         enum heed_status status = chosen->lower(chosen, plan);
         if (status == HEED_OK)
             warn_of_long_dispatch(plan);
@@ -162,11 +165,44 @@ enum heed_status heed_plan_select(heed_plan *plan, const char *name)
                      plan->device->info.name, name ? name : list[count - 1].name, why);
 }
 
-void heed_plan_clear(heed_plan *plan)
+static void clear_steps(heed_plan *plan)
 {
     heed_free(plan->device->context, plan->steps);
     plan->steps = NULL;
     plan->step_count = plan->step_capacity = 0;
+    plan->scratch_bytes = 0;
+}
+
+void heed_plan_clear(heed_plan *plan)
+{
+    clear_steps(plan);
+    heed_free(plan->device->context, plan->refusals);
+    plan->refusals = NULL;
+}
+
+enum heed_status heed_plan_make(heed_plan *plan, const char *name)
+{
+    heed_context *context = plan->device->context;
+    for (;;) {
+        enum heed_status status = heed_plan_select(plan, name);
+        if (status == HEED_OK)
+            status = plan->device->ops->plan_compile(plan);
+        if (status != HEED_ERR_UNSUPPORTED || !plan->refusal[0])
+            return status;
+        const char *op = heed_op_name(plan->op);
+        if (name)
+            return heed_fail(context, status, "%s: %s refuses: %s", op, name, plan->refusal);
+        uint32_t count;
+        heed_plan_candidates(plan, &count);
+        if (!plan->refusals)
+            plan->refusals = heed_alloc(context, count, sizeof *plan->refusals);
+        if (!plan->refusals)
+            return heed_fail_memory(context);
+        heed_log(context, HEED_LOG_DEBUG, "%s: %s refuses: %s", op, plan->kernel, plan->refusal);
+        memcpy(plan->refusals[plan->candidate], plan->refusal, sizeof plan->refusal);
+        plan->refusal[0] = 0;
+        clear_steps(plan);
+    }
 }
 
 enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_op op, const void *desc)
@@ -200,9 +236,7 @@ static enum heed_status create(heed_device *device, enum heed_op op, const void 
         return heed_fail_memory(device->context);
     enum heed_status status = heed_plan_init(plan, device, op, desc);
     if (status == HEED_OK)
-        status = heed_plan_select(plan, kernel);
-    if (status == HEED_OK)
-        status = device->ops->plan_compile(plan);
+        status = heed_plan_make(plan, kernel);
     if (status != HEED_OK) {
         heed_plan_clear(plan);
         heed_free(device->context, plan);

@@ -56,6 +56,8 @@ struct heed_step {
     struct heed_step_binding bindings[HEED_MAX_BINDINGS];
 };
 
+enum { HEED_REFUSAL = 192 };
+
 struct heed_plan {
     heed_device *device;
     enum heed_op op;
@@ -66,6 +68,9 @@ struct heed_plan {
     const struct heed_args *args; /* those of the problem */
     uint32_t offset_alignment;    /* those of the problem's descriptor */
     char kernel[64];
+    uint32_t candidate;             /* in the op's list, which has the name */
+    char refusal[HEED_REFUSAL];     /* why plan_compile returned HEED_ERR_UNSUPPORTED */
+    char (*refusals)[HEED_REFUSAL]; /* that of each candidate, "" if none; NULL: plan_compile refused nothing */
     struct heed_step *steps; /* none on a backend that runs problems directly */
     uint32_t step_count, step_capacity;
     uint64_t scratch_bytes;

@@ -18,6 +18,21 @@ enum heed_preference {
     HEED_PREFERS_STAGED = 1024,     /* not even that many: the stages are all that does not spill */
 };
 
+/* heed_device_info.driver_id on OpenCL, by the name of the platform. VkDriverId is far below. */
+enum {
+    HEED_DRIVER_CL_POCL = 0x434c0001,
+    HEED_DRIVER_CL_RUSTICL,
+    HEED_DRIVER_CL_CLOVER,
+    HEED_DRIVER_CL_CLVK,
+    HEED_DRIVER_CL_NVIDIA,
+    HEED_DRIVER_CL_AMD,
+    HEED_DRIVER_CL_INTEL,
+    HEED_DRIVER_CL_ARM,
+    HEED_DRIVER_CL_QUALCOMM,
+    HEED_DRIVER_CL_APPLE,
+    HEED_DRIVER_CL_OCLGRIND,
+};
+
 /* heed_preference flags. */
 uint32_t heed_preferences(const struct heed_device_info *info);
 

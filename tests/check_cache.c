@@ -430,7 +430,7 @@ START_TEST(idle_pipelines_are_few)
     start();
     heed_device *device = open_device();
     const int live = vk_wrap.live;
-    for (uint32_t group = 1; group <= 2 * HEED_VK_IDLE_PIPELINES; group++) {
+    for (uint32_t group = 1; group <= 2 * HEED_IDLE_PIPELINES; group++) {
         heed_plan plan;
         plan_init(&plan, device);
         for (uint32_t i = 0; i < plan.step_count; i++)
@@ -439,13 +439,13 @@ START_TEST(idle_pipelines_are_few)
         ck_assert_uint_eq(plan.pipelines, 1);
         ck_assert_uint_eq(plan.pipelines_shared, 0);
         plan_clear(&plan);
-        ck_assert_int_le(vk_wrap.live - live, HEED_VK_IDLE_PIPELINES);
+        ck_assert_int_le(vk_wrap.live - live, HEED_IDLE_PIPELINES);
     }
     /* The last ones are those that are kept. */
     heed_plan plan;
     plan_init(&plan, device);
     for (uint32_t i = 0; i < plan.step_count; i++)
-        plan.steps[i].spec[0] = 2 * HEED_VK_IDLE_PIPELINES - i % 2;
+        plan.steps[i].spec[0] = 2 * HEED_IDLE_PIPELINES - i % 2;
     ck_assert_int_eq(heed_vk_plan_compile(&plan), HEED_OK);
     ck_assert_uint_eq(plan.pipelines_shared, 2);
     plan_clear(&plan);

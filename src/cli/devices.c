@@ -32,7 +32,7 @@ static const char *type_name(enum heed_device_type type)
 
 static const char *backend_name(enum heed_backend backend)
 {
-    return backend == HEED_BACKEND_VULKAN ? "vulkan" : "reference";
+    return backend == HEED_BACKEND_VULKAN ? "vulkan" : backend == HEED_BACKEND_OPENCL ? "opencl" : "reference";
 }
 
 /* VK_MAKE_API_VERSION, which only the backend may include the header of. */

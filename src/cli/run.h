@@ -25,7 +25,7 @@ struct device_options {
     {OPTION_HEADING, "where it runs", NULL, NULL, 0}, \
     {OPTION_TEXT, "device", "D", "index, UUID or part of the name, as heed devices prints them; default: the best", \
      offsetof(type, member.device)}, \
-    {OPTION_CHOICE, "backend", "auto|reference|vulkan", "default: auto, the best Vulkan device, else the reference", \
+    {OPTION_CHOICE, "backend", "auto|reference|vulkan|opencl", "default: auto, see heed devices", \
      offsetof(type, member.backend)}, \
     {OPTION_TEXT, "kernel", "NAME", "exactly this kernel; heed explain lists them", offsetof(type, member.kernel)}, \
     {OPTION_FLAG, "verbose", NULL, "say on stderr what was chosen", offsetof(type, member.verbose)}
