@@ -203,6 +203,12 @@ static bool accepts(const struct heed_candidate *self, const heed_plan *plan, ch
     const struct heed_deform_desc *d = &plan->problem.deform.desc;
     struct lowering l;
     prepare(&l, self, plan);
+    if (!heed_plan_has_kernel(plan, l.kernel, why, why_size))
+        return false;
+    if (l.block > 16 && plan->device->ops->backend != HEED_BACKEND_OPENCL) {
+        snprintf(why, why_size, "%u channels are for OpenCL, and the device is not driven by it", l.block);
+        return false;
+    }
     if (l.block > 4 && d->dim <= l.block / 2) {
         snprintf(why, why_size, "dim %u leaves half of its %u channels idle", d->dim, l.block);
         return false;
@@ -402,6 +408,7 @@ static enum heed_status lower(const struct heed_candidate *self, heed_plan *plan
 }
 
 static const struct tile tile_16 = {HEED_KERNEL_DEFORM, 16}, tile_8 = {HEED_KERNEL_DEFORM, 8},
+                         tile_64 = {HEED_KERNEL_DEFORM, 64}, tile_32 = {HEED_KERNEL_DEFORM, 32},
                          tile_4 = {HEED_KERNEL_DEFORM, 4}, tile_shared = {HEED_KERNEL_DEFORM_SHARED, 0},
                          tile_int64 = {HEED_KERNEL_DEFORM_INT64, 16};
 
@@ -429,6 +436,8 @@ static bool prefers_shared(const struct heed_candidate *self, const heed_plan *p
 static const struct heed_candidate candidates[] = {
     {.name = "deform__shared", .accepts = accepts, .lower = lower, .tile = &tile_shared, .prefers = prefers_shared},
     {.name = "deform__int64_16", .accepts = accepts, .lower = lower, .tile = &tile_int64, .prefers = is_cpu},
+    {.name = "deform__plain_64", .accepts = accepts, .lower = lower, .tile = &tile_64, .prefers = is_cpu},
+    {.name = "deform__plain_32", .accepts = accepts, .lower = lower, .tile = &tile_32, .prefers = is_cpu},
     {.name = "deform__plain_16", .accepts = accepts, .lower = lower, .tile = &tile_16, .prefers = is_cpu},
     {.name = "deform__plain_8", .accepts = accepts, .lower = lower, .tile = &tile_8},
     {.name = "deform__plain_4", .accepts = accepts, .lower = lower, .tile = &tile_4},

@@ -36,6 +36,22 @@ const char *heed_kernel_name(enum heed_kernel kernel)
     return kernel_names[kernel];
 }
 
+bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *why, size_t why_size)
+{
+    const struct heed_backend_ops *ops = plan->device->ops;
+    bool opencl = ops->backend == HEED_BACKEND_OPENCL;
+    if (!opencl && (kernel == HEED_KERNEL_ATTN_ROWS || kernel == HEED_KERNEL_ATTN_FEATURES))
+        snprintf(why, why_size, "%s is for OpenCL, and the device is not driven by it", heed_kernel_name(kernel));
+    else if (!ops->has_kernel || ops->has_kernel(kernel))
+        return true;
+    else if (opencl)
+        snprintf(why, why_size, "%s is not for OpenCL, by which the device is driven", heed_kernel_name(kernel));
+    else
+        snprintf(why, why_size, "%s was left out of this build, whose shader compiler is too old for it",
+                 heed_kernel_name(kernel));
+    return false;
+}
+
 struct heed_step *heed_plan_add_step(heed_plan *plan)
 {
     heed_context *context = plan->device->context;

@@ -33,6 +33,8 @@ enum heed_kernel {
 };
 /* "attn_fused", "attn_fused_subgroup", ...: the name of the .spv without its ending. */
 const char *heed_kernel_name(enum heed_kernel kernel);
+/* Does the device's API have it, and this build? False: the NULL-terminated reason is in `why`. */
+bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *why, size_t why_size);
 
 /* Part of an argument (or of the scratch) that a step sees as binding number i. `offset` and `bytes` count from the
  * argument's own start. The device may want offsets aligned more than the caller's are: the backend binds from the

@@ -23,6 +23,8 @@ static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     uint32_t q_vectors = ceil_div(d->dim_qk, 4), v_vectors = ceil_div(heed_lower_slice(tile, d->dim_v), 4);
+    if (tile->lanes > 0)
+        return 0;
     if (tile->kernel == HEED_KERNEL_ATTN_LANES)
         return 16 * tile->bc * (q_vectors + v_vectors);
     if (tile->kernel == HEED_KERNEL_ATTN_KEYS)
@@ -46,7 +48,7 @@ static bool accepts_fused_path(const heed_plan *plan, char *why, size_t why_size
 static bool accepts_fused(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
 {
     const struct tile *tile = self->tile;
-    return accepts_fused_path(plan, why, why_size) &&
+    return heed_plan_has_kernel(plan, tile->kernel, why, why_size) && accepts_fused_path(plan, why, why_size) &&
            within_limits(&plan->device->info.limits, tile->group, shared_bytes(plan, tile), why, why_size);
 }
 
@@ -178,6 +180,92 @@ static enum heed_status lower_software(const struct heed_candidate *self, heed_p
         name, accepts_software, lower_software, &(const struct tile){.kernel = kernel_, .slice = LANES_SLICE}, prefers \
     }
 
+/* ---- rows and features: explicit vectors, a work-item a group; processors by OpenCL */
+
+enum {
+    ROWS_KEYS = 64,
+    ROWS_MOST = 64,
+    ROWS_ROOM = 32768, /* floats of queries and outputs: they stay in the second cache */
+    FEATURES_ROWS = 4,
+    FEATURES_KEYS = 16,
+    FEATURES_ACCUMULATORS = 8,
+    VECTORS_SLICE = 512,
+};
+
+/* A work-item owns rows side by side in a vector. */
+static struct tile rows_tile(const heed_plan *plan, const struct tile *base)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    struct tile tile = *base;
+    bool wide = vector_lanes(plan) >= 16;
+    tile.group = 1;
+    tile.slice = heed_lower_slice(&tile, d->dim_v);
+    tile.lanes = d->len_q > 8 ? 16 : 8;
+    tile.vectors = wide || tile.lanes == 8 ? 8 : 4;
+    tile.bc = ROWS_KEYS;
+    uint64_t heads = (uint64_t)d->batch * d->heads_q;
+    uint32_t enough = 4 * (plan->device->info.compute_units > 0 ? plan->device->info.compute_units : 2);
+    tile.br = ROWS_MOST;
+    while (tile.br > tile.lanes && (tile.br / 2 >= d->len_q || tile.br * (d->dim_qk + tile.slice) > ROWS_ROOM ||
+                                    heads * ceil_div(d->len_q, tile.br) < enough))
+        tile.br /= 2;
+    tile.rows = tile.br;
+    return tile;
+}
+
+/* A work-item owns few rows, with features side by side in a vector. */
+static struct tile features_tile(const heed_plan *plan, const struct tile *base)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    struct tile tile = *base;
+    tile.group = 1;
+    tile.slice = heed_lower_slice(&tile, d->dim_v);
+    tile.lanes = vector_lanes(plan) >= 16 ? 16 : 8;
+    tile.br = 1;
+    while (tile.br < FEATURES_ROWS && tile.br < d->len_q)
+        tile.br *= 2;
+    tile.vectors = FEATURES_ACCUMULATORS / tile.br;
+    tile.bc = FEATURES_KEYS;
+    tile.rows = tile.br;
+    return tile;
+}
+
+static struct tile vectors_tile(const struct heed_candidate *self, const heed_plan *plan)
+{
+    const struct tile *base = self->tile;
+    return base->kernel == HEED_KERNEL_ATTN_ROWS ? rows_tile(plan, base) : features_tile(plan, base);
+}
+
+static bool accepts_vectors(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    const struct tile tile = vectors_tile(self, plan);
+    const struct heed_candidate fitted = {.tile = &tile};
+    if (plan->device->info.type != HEED_DEVICE_CPU)
+        snprintf(why, why_size, "the device is no processor: a work-item of it is too slow to be alone in its group");
+    else
+        return accepts_fused(&fitted, plan, why, why_size);
+    return false;
+}
+
+static bool prefers_features(const struct heed_candidate *self, const heed_plan *plan)
+{
+    (void)self;
+    return plan->problem.attention.desc.len_q <= FEATURES_ROWS;
+}
+
+static enum heed_status lower_vectors(const struct heed_candidate *self, heed_plan *plan)
+{
+    const struct tile tile = vectors_tile(self, plan);
+    struct heed_candidate fitted = *self;
+    fitted.tile = &tile;
+    return heed_lower_fused(&fitted, plan);
+}
+
+#define VECTORS(name, kernel_, prefers)                                                                                \
+    {                                                                                                                  \
+        name, accepts_vectors, lower_vectors, &(const struct tile){.kernel = kernel_, .slice = VECTORS_SLICE}, prefers \
+    }
+
 /* ---- tiles: a work group owns rows, scores go through shared memory; GPUs, and what the others refuse */
 
 static bool accepts_subgroup(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
@@ -276,7 +364,8 @@ static bool stages_fit(const heed_plan *plan, bool lanes, char *why, size_t why_
             return false;
         }
         struct stage s = heed_lower_stage(plan, stage, lanes);
-        if (!within_limits(&plan->device->info.limits, s.group, s.shared_bytes, why, why_size))
+        if (!heed_plan_has_kernel(plan, s.kernel, why, why_size) ||
+            !within_limits(&plan->device->info.limits, s.group, s.shared_bytes, why, why_size))
             return false;
     }
     return true;
@@ -330,6 +419,8 @@ static const struct heed_candidate attention[] = {
     MATRIX("attn_fused__matrix_64x32", 64, 32),
     MATRIX("attn_fused__matrix_32x32", 32, 32),
     MATRIX("attn_fused__matrix_16x32", 16, 32),
+    VECTORS("attn_fused__features", HEED_KERNEL_ATTN_FEATURES, prefers_features),
+    VECTORS("attn_fused__rows", HEED_KERNEL_ATTN_ROWS, NULL),
     SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, prefers_keys),
     SOFTWARE("attn_fused__lanes", HEED_KERNEL_ATTN_LANES, prefers_lanes),
     TILE("attn_fused__plain_64x8", 64, 64, 8),
