@@ -55,6 +55,9 @@ struct heed_cl_device {
     cl_command_queue queue;
 };
 
+/* Own mode through any functions; takes over `loader`, also when it fails. */
+enum heed_status heed_cl_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
+                                heed_cl_get_function_fn get_function, void *loader, heed_device **device);
 /* What own mode and import share once the functions and `physical` are there. */
 enum heed_status heed_cl_device_finish(struct heed_cl_device *device, const struct heed_limits *wanted);
 /* Also of a device that is only half made. */

@@ -189,33 +189,32 @@ static enum heed_status open_queue(struct heed_cl_device *device)
     return heed_cl_check(device, result, "clCreateCommandQueue");
 }
 
-enum heed_status heed_opencl_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
-                                    heed_device **result)
+enum heed_status heed_cl_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
+                                heed_cl_get_function_fn get_function, void *loader, heed_device **result)
 {
     *result = NULL;
     struct heed_cl_device *device = heed_alloc(context, 1, sizeof *device);
-    if (!device)
+    if (!device) {
+        heed_cl_loader_close(loader);
         return heed_fail_memory(context);
+    }
     device->base.context = context;
     device->base.ops = &own_ops;
     device->base.process = heed_process_id();
-    device->loader = heed_cl_loader_open();
-    const char *missing = device->loader ? heed_cl_load(&device->cl, heed_cl_loader_symbol, device->loader, true) : NULL;
-    enum heed_status status = HEED_OK;
+    device->loader = loader;
+    const char *missing = heed_cl_load(&device->cl, get_function, loader, true);
     uint32_t count = 0;
-    if (!device->loader)
-        status = heed_fail(context, HEED_ERR_NO_DEVICE, "opencl: there is no ICD loader (libOpenCL)");
-    else if (missing)
-        status = heed_fail(context, HEED_ERR_NO_DEVICE, "opencl: the ICD loader has no %s", missing);
-    else
-        status = heed_cl_enumerate(context, &device->cl, NULL, 0, &count, index, &device->physical);
+    enum heed_status status =
+        missing ? heed_fail(context, HEED_ERR_NO_DEVICE, "opencl: the ICD loader has no %s", missing)
+                : heed_cl_enumerate(context, &device->cl, NULL, 0, &count, index, &device->physical);
     if (!status && !device->physical.handle)
         status = heed_fail(context, HEED_ERR_NO_DEVICE, "opencl: device %u of %u does not exist", (unsigned)index,
                            (unsigned)count);
     if (!status)
         status = open_queue(device);
+    static const struct heed_limits no_limits;
     if (!status)
-        status = heed_cl_device_finish(device, &desc->limits);
+        status = heed_cl_device_finish(device, desc ? &desc->limits : &no_limits);
     if (status) {
         heed_cl_device_destroy(&device->base);
         return status;
@@ -223,4 +222,14 @@ enum heed_status heed_opencl_create(heed_context *context, const struct heed_dev
     heed_log(context, HEED_LOG_INFO, "opencl: \"%s\" (%s)", device->base.info.name, device->base.info.driver);
     *result = &device->base;
     return HEED_OK;
+}
+
+enum heed_status heed_opencl_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
+                                    heed_device **device)
+{
+    void *loader = heed_cl_loader_open();
+    if (loader)
+        return heed_cl_create(context, desc, index, heed_cl_loader_symbol, loader, device);
+    *device = NULL;
+    return heed_fail(context, HEED_ERR_NO_DEVICE, "opencl: there is no ICD loader (libOpenCL)");
 }

@@ -6,12 +6,13 @@
 
 #include "cl.h"
 
-/* -cl-std=CL1.2, the constants, and the end: "-DHEED_CONSTANT_15=4294967295u " is 31 of them. */
+/* The standard without warnings (PoCL prints them on the app's stderr), the constants, and the end:
+ * "-DHEED_CONSTANT_15=4294967295u " is 31 characters. */
 enum { OPTIONS = 64 + 32 * HEED_MAX_SPEC };
 
 static void write_options(const struct heed_step *step, char options[OPTIONS])
 {
-    size_t used = (size_t)snprintf(options, OPTIONS, "-cl-std=CL1.2");
+    size_t used = (size_t)snprintf(options, OPTIONS, "-cl-std=CL1.2 -w");
     for (uint32_t i = 0; i < step->spec_count; i++)
         used += (size_t)snprintf(options + used, OPTIONS - used, " -DHEED_CONSTANT_%u=%uu", (unsigned)i,
                                  (unsigned)step->spec[i]);
