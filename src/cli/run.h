@@ -67,8 +67,8 @@ bool session_choose(const struct heed_device_info *infos, uint32_t count, const 
                     struct fault *fault);
 /* A device as a JSON object with everything that is known of it (devices.c). */
 void device_json(FILE *stream, const struct heed_device_info *info, uint32_t index);
-/* Why there is no Vulkan device, and what to do about it. */
-const char *session_no_vulkan(void);
+/* Why there is no device of the backend (HEED_BACKEND_AUTO: none but the reference), and what to do about it. */
+const char *session_no_device(enum heed_backend backend);
 bool session_open_device(struct session *session, const struct heed_device_info *info, struct fault *fault);
 
 /* ---- files */
