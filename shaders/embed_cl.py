@@ -3,7 +3,8 @@
 """Writes OpenCL C as C arrays:  embed_cl.py OUT.h DEPENDENCIES FOLDER[:FOLDER..] KERNEL.cl..
 
 A driver that compiles a kernel sees no files: #include "NAME" is replaced here, once for each kernel, by the text of the
-file, which is looked for in the folders. Text between two includes is one array, whoever includes it."""
+file, which is looked for in the folders. Text between two includes is one array, whoever includes it. For each kernel there
+are source_KERNEL, its pieces, and source_KERNEL_bytes; SOURCES(X) is X(KERNEL in capitals, KERNEL) for all of them."""
 import os, sys
 
 INCLUDE = '#include "'
@@ -41,14 +42,14 @@ for source in sources:
     name, seen = os.path.splitext(os.path.basename(source))[0], []
     mine = [number.setdefault(text, len(number)) for text in pieces(source, folders, seen)]
     used += seen
-    kernels.append(f'static const char *const heed_cl_{name}[] = {{{", ".join(f"text_{n}" for n in mine)}}};\n'
-                   f'static const size_t heed_cl_{name}_bytes[] = {{{", ".join(f"sizeof text_{n}" for n in mine)}}};\n')
+    kernels.append(f'static const char *const source_{name}[] = {{{", ".join(f"text_{n}" for n in mine)}}};\n'
+                   f'static const size_t source_{name}_bytes[] = {{{", ".join(f"sizeof text_{n}" for n in mine)}}};\n')
     rows.append(f'X({name.upper()}, {name})')
 with open(target, 'w') as out:
     out.write('#include <stddef.h>\n')
     for text, n in number.items():
         out.write(f'static const char text_{n}[] = {{\n{bytes_of(text)}\n}};\n')
     out.writelines(kernels)
-    out.write(f'#define HEED_CL_KERNELS_BUILT(X) {" ".join(rows)}\n')
+    out.write(f'#define SOURCES(X) {" ".join(rows)}\n')
 with open(dependencies, 'w') as out:
     out.write(f'{target}: {" ".join(sorted(set(used)))}\n')

@@ -31,6 +31,7 @@ build   pkgconf                   command:pkg-config
 build   glslang-tools             command:glslangValidator
 build   libvulkan-dev             module:vulkan
 build   libvulkan-volk-dev        header:volk.h
+build   ocl-icd-opencl-dev        module:OpenCL
 build   check                     module:check
 build   libpng-dev                module:libpng
 build   libjpeg-dev               module:libjpeg
@@ -40,6 +41,7 @@ device  mesa-vulkan-drivers       driver:*
 tests   g++                       command:c++
 tests   spirv-tools               command:spirv-val
 tests   mesa-vulkan-drivers       driver:lvp
+tests   pocl-opencl-icd           file:/etc/OpenCL/vendors/pocl.icd
 tests   vulkan-validationlayers   file:/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json
 drivers gcc-aarch64-linux-gnu     command:aarch64-linux-gnu-gcc
 drivers libc6-dev-arm64-cross     file:/usr/aarch64-linux-gnu/include/stdio.h

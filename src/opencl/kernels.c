@@ -7,8 +7,8 @@ struct heed_cl_source heed_cl_kernel_source(enum heed_kernel kernel)
 {
     static const struct heed_cl_source sources[HEED_KERNEL_COUNT] = {
 #define SOURCE(id, name)                                                                                               \
-    [HEED_KERNEL_##id] = {heed_cl_##name, heed_cl_##name##_bytes, sizeof heed_cl_##name / sizeof *heed_cl_##name},
-        HEED_CL_KERNELS_BUILT(SOURCE)
+    [HEED_KERNEL_##id] = {source_##name, source_##name##_bytes, sizeof source_##name / sizeof *source_##name},
+        SOURCES(SOURCE)
     };
     return sources[kernel];
 }
