@@ -6,43 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/blob_store.h"
 #include "support/vk_app.h"
 #include "support/vk_test.h"
 #include "support/vk_wrap.h"
 
-/* ---- the app's store: one blob */
-
-static struct store {
-    char key[HEED_CACHE_KEY];
-    uint8_t *data;
-    size_t bytes;
-    uint32_t gets, puts;
-    size_t lie; /* get says that there are so many bytes */
-} store;
 static char warning[512];
-
-static size_t store_get(void *user, const char *key, void *data, size_t capacity)
-{
-    ck_assert_ptr_eq(user, &store);
-    store.gets++;
-    if (strcmp(key, store.key) != 0)
-        return 0;
-    if (data)
-        memcpy(data, store.data, capacity < store.bytes ? capacity : store.bytes);
-    return store.lie && !data ? store.lie : store.bytes;
-}
-
-static void store_put(void *user, const char *key, const void *data, size_t bytes)
-{
-    ck_assert_ptr_eq(user, &store);
-    store.puts++;
-    ck_assert_uint_lt(strlen(key), sizeof store.key);
-    strcpy(store.key, key);
-    free(store.data);
-    store.data = malloc(bytes);
-    store.bytes = bytes;
-    memcpy(store.data, data, bytes);
-}
 
 static void keep_log(void *user, enum heed_log_level level, const char *text)
 {
@@ -57,7 +26,7 @@ static void use_store(const struct heed_allocator *allocator)
     struct heed_context_desc desc = {.struct_size = sizeof desc,
                                      .log = keep_log,
                                      .log_level = HEED_LOG_WARN,
-                                     .cache = {store_get, store_put, &store}};
+                                     .cache = store_cache()};
     if (allocator)
         desc.allocator = *allocator;
     heed_context_destroy(&context);
@@ -66,8 +35,7 @@ static void use_store(const struct heed_allocator *allocator)
 
 static void start(void)
 {
-    free(store.data);
-    store = (struct store){.bytes = 0};
+    store_reset();
     warning[0] = 0;
     vk_wrap_reset(loader_entry);
     vk_wrap.cache_bytes = 100;
@@ -139,7 +107,7 @@ START_TEST(nothing_to_keep)
     ck_assert_int_eq(heed_device_save_cache(device), HEED_OK);
     heed_device_destroy(&device);
     ck_assert_int_eq(heed_device_save_cache(NULL), HEED_ERR_ARGUMENT);
-    const struct heed_context_desc half = {.struct_size = sizeof half, .cache = {.put = store_put}};
+    const struct heed_context_desc half = {.struct_size = sizeof half, .cache = {.put = store_cache().put}};
     heed_context *none;
     ck_assert_int_eq(heed_context_create(&half, &none), HEED_ERR_ARGUMENT);
 }
@@ -295,7 +263,7 @@ static void host_free(void *user, void *memory)
 START_TEST(every_host_allocation_fails_once)
 {
     static const struct heed_allocator allocator = {host_alloc, host_free, NULL};
-    for (uint32_t n = 1, reached = n; reached >= n; n++) {
+    for (uint32_t n = 1, reached = n; reached + 1 >= n; n++) {
         host_fail_at = 0;
         fill_store();
         use_store(&allocator);

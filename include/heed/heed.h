@@ -544,7 +544,8 @@ HEED_API enum heed_status heed_plan_get_arg(const heed_plan *plan, uint32_t inde
 
 /* How heed would do it, as text for people: each kernel in the order of preference with yes or the reason why not, then
  * the chosen plan dispatch by dispatch. Writes at most `capacity` bytes with the final 0 and sets *length to what it
- * takes (without the 0). Works, and returns HEED_OK, also where no kernel fits. */
+ * takes (without the 0). Works, and returns HEED_OK, also where no kernel fits. On OpenCL the plan's kernels are compiled:
+ * it takes the driver's compiler to know whether they fit. */
 HEED_API enum heed_status heed_explain_attention(heed_device *device, const struct heed_attention_desc *desc, char *text,
                                                  size_t capacity, size_t *length);
 HEED_API enum heed_status heed_explain_deform(heed_device *device, const struct heed_deform_desc *desc, char *text,

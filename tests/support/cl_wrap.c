@@ -66,6 +66,8 @@ static cl_program CL_API_CALL create_source(cl_context context, cl_uint count, c
     FAIL_TO_MAKE("clCreateProgramWithSource");
     atomic_fetch_add(&cl_wrap.from_source, 1);
     const cl_program made = driver.CreateProgramWithSource(context, count, texts, bytes, result);
+    if (made == cl_wrap.of_binary) /* that one is gone, and its address in use again */
+        cl_wrap.of_binary = NULL;
     MADE(made);
 }
 
@@ -81,6 +83,7 @@ static cl_program CL_API_CALL create_binary(cl_context context, cl_uint count, c
     }
     atomic_fetch_add(&cl_wrap.from_binary, 1);
     const cl_program made = driver.CreateProgramWithBinary(context, count, devices, bytes, binaries, status, result);
+    cl_wrap.of_binary = made;
     MADE(made);
 }
 
@@ -111,6 +114,8 @@ static cl_int CL_API_CALL build_program(cl_program program, cl_uint count, const
 {
     if (fails("clBuildProgram"))
         return cl_wrap.fail_with;
+    if (cl_wrap.binaries_are_stale && program == cl_wrap.of_binary)
+        return CL_INVALID_BINARY;
     return driver.BuildProgram(program, count, devices, cl_wrap.build_fails ? "-DHEED_CONSTANT_0=" : options, notify,
                                user);
 }

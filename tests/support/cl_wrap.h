@@ -22,7 +22,9 @@ struct cl_wrap {
     cl_int fail_with;
     size_t group_size;    /* what a kernel can have at most; 0: the driver's own */
     cl_ulong local_bytes; /* what a kernel needs; 0: the driver's own */
-    bool refuse_binaries, build_fails;
+    bool refuse_binaries;   /* no program can be made of a binary */
+    bool binaries_are_stale; /* it can, and does not build */
+    bool build_fails;
     const char *missing; /* there is no function of this name */
 
     /* What happened. */
@@ -31,6 +33,7 @@ struct cl_wrap {
     atomic_int live;    /* objects made and not released, events apart */
     atomic_int events;  /* the same of events */
     atomic_uint from_source, from_binary, flushes, waits, allocations;
+    cl_program of_binary; /* the last */
     uint32_t enqueue_count;
     struct cl_wrap_enqueue enqueues[CL_WRAP_ENQUEUES];
 };
