@@ -188,7 +188,7 @@ enum {
     ROWS_ROOM = 32768, /* floats of queries and outputs: they stay in the second cache */
     FEATURES_ROWS = 4,
     FEATURES_KEYS = 16,
-    FEATURES_ACCUMULATORS = 8,
+    FEATURES_ACCUMULATORS = 16,
     VECTORS_SLICE = 512,
 };
 

@@ -97,30 +97,25 @@ HEED_KERNEL attn_features(ATTN_BINDINGS)
     for (uint key = range.first; key < range.end; key += BC) {
         uint count = min(BC, range.end - key);
         FLOATS part[BR * BC]; // of a score: to be added up across
-        for (uint c0 = 0u; c0 < count; c0 += COLUMNS) {
-            FLOATS t[BR * COLUMNS];
-            uint k[COLUMNS]; // behind the last key it is read again
+        for (uint c = 0u; c < count; c++) {
+            uint k = k_base + (key + c) * push.k_stride_row;
+            FLOATS t[BR];
 #pragma unroll
-            for (uint i = 0u; i < BR * COLUMNS; i++)
-                t[i] = EACH(0.0f);
-#pragma unroll
-            for (uint i = 0u; i < COLUMNS; i++)
-                k[i] = k_base + (key + min(c0 + i, count - 1u)) * push.k_stride_row;
+            for (uint r = 0u; r < BR; r++)
+                t[r] = EACH(0.0f);
             for (uint d = 0u; d < Q_VECTORS; d++) {
+                FLOATS x = load_features(DT_K, buffers.k, k, d * LANES, DIM_QK);
 #pragma unroll
-                for (uint i = 0u; i < COLUMNS; i++) {
-                    FLOATS x = load_features(DT_K, buffers.k, k[i], d * LANES, DIM_QK);
-#pragma unroll
-                    for (uint r = 0u; r < BR; r++)
-                        t[r * COLUMNS + i] = fma(query[r * Q_VECTORS + d], x, t[r * COLUMNS + i]);
-                }
+                for (uint r = 0u; r < BR; r++)
+                    t[r] = fma(query[r * Q_VECTORS + d], x, t[r]);
             }
 #pragma unroll
             for (uint r = 0u; r < BR; r++)
-#pragma unroll
-                for (uint i = 0u; i < COLUMNS; i++)
-                    part[r * BC + c0 + i] = t[r * COLUMNS + i];
+                part[r * BC + c] = t[r];
         }
+        for (uint c = count; c < BC; c++) // what is behind the last key is ruled out below
+            for (uint r = 0u; r < BR; r++)
+                part[r * BC + c] = EACH(0.0f);
 
         FLOATS weight_of[BR * KEY_VECTORS]; // of LANES keys
         for (uint r = 0u; r < BR; r++) {

@@ -200,14 +200,15 @@ HEED_KERNEL attn_fused(ATTN_BINDINGS)
     uint splits = split_count(HEED_ARGS_ONLY), split = (uint)get_group_id(2) % splits;
     const Sequence s = sequence(HEED_ARGS (uint)get_group_id(2) / splits, (uint)get_group_id(1));
     uint end_row = row_count(HEED_ARGS s);
-    if (row0 >= end_row)
-        return;
-    uint last_row = end_row - 1u;
-    const KeyRange range = key_range(HEED_ARGS s, split, row0, min(row0 + BR - 1u, last_row));
+    // No return: PoCL 3.1 then takes conditions on work-items for conditions on the group.
+    uint rows = row0 < end_row ? min(end_row - row0, BR) : 0u, last_row = row0 + max(rows, 1u) - 1u;
+    KeyRange range = key_range(HEED_ARGS s, split, row0, last_row);
+    if (rows == 0u)
+        range.end = range.first;
     uint q0 = q_begin(HEED_ARGS s), k0 = k_begin(HEED_ARGS s), v0 = v_begin(HEED_ARGS s);
 
     if (Q_SHARED)
-        for (uint e = t; e < BR * Q_VECTORS; e += WG)
+        for (uint e = t; e < (rows > 0u ? BR * Q_VECTORS : 0u); e += WG)
             shared_q[e / Q_VECTORS * Q_PITCH + e % Q_VECTORS] =
                 load_q(HEED_ARGS q0 + min(row0 + e / Q_VECTORS, last_row) * push.q_stride_row, 4u * (e % Q_VECTORS));
     if (t == 0u)
@@ -257,7 +258,7 @@ HEED_KERNEL attn_fused(ATTN_BINDINGS)
         }
         if (MASKED) {
             if (open != 0u)
-                shared_open = key + 1u;
+                atomic_xchg(&shared_open, key + 1u);
             barrier(CLK_LOCAL_MEM_FENCE);
             if (shared_open != key + 1u)
                 continue;
@@ -321,6 +322,7 @@ HEED_KERNEL attn_fused(ATTN_BINDINGS)
         MAKE_LOGITS(3u, score3, w)
         top = largest(shared_part, top, t);
         float4 shift = is_ruled_out(m) ? (float4)(0.0f) : exp4(m - top);
+        bool closed = false;
 #define MAKE_WEIGHTS(n, score, component) \
         if (ROWS > n) { \
             float4 x = score - top.component; \
@@ -331,8 +333,7 @@ HEED_KERNEL attn_fused(ATTN_BINDINGS)
                                              : shift.component * (weighted.component + \
                                                                   sum.component * (m.component - top.component))); \
             sum.component = sum.component * shift.component + add_parts(p); \
-            if (GUARDED && any(is_ruled_out(score))) \
-                shared_closed = key + 1u; \
+            closed = closed || any(is_ruled_out(score)); \
             uint row = row_group + n * ROW_GROUPS; \
             shared_p[row * P_PITCH + lane] = p; \
             if (lane == 0u) \
@@ -343,21 +344,25 @@ HEED_KERNEL attn_fused(ATTN_BINDINGS)
         MAKE_WEIGHTS(2u, score2, z)
         MAKE_WEIGHTS(3u, score3, w)
         m = top;
+        if (GUARDED && closed)
+            atomic_xchg(&shared_closed, key + 1u);
 
         const uint v_step = STAGED ? V_KEYS : BC;
         for (uint c0 = 0u; c0 < count; c0 += v_step) {
             uint v_count = min(v_step, count - c0);
             barrier(CLK_LOCAL_MEM_FENCE);
             if (STAGED) {
+                bool wild = false;
                 for (uint e = t; e < V_KEYS * COLUMNS; e += WG) {
                     uint c = e / COLUMNS;
                     float4 v = 0.0f;
                     if (c < v_count)
                         v = load_column(HEED_ARGS v0 + (key + c0 + c) * push.v_stride_row, column0 + e % COLUMNS);
                     shared_stage[e] = v;
-                    if (GUARDED && is_wild(v))
-                        shared_wild = key + c0 + 1u;
+                    wild = wild || is_wild(v);
                 }
+                if (GUARDED && wild)
+                    atomic_xchg(&shared_wild, key + c0 + 1u);
                 barrier(CLK_LOCAL_MEM_FENCE);
             }
             if (working && c0 == 0u) {
@@ -435,13 +440,10 @@ HEED_KERNEL attn_fused(ATTN_BINDINGS)
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 
-    for (uint r = t; r < BR && slice == 0u; r += WG)
-        if (row0 + r <= last_row)
-            store_sums(HEED_ARGS s, split, row0 + r, shared_max[r], shared_sum[r], shared_weighted[r]);
-    if (share > 0u)
-        return;
+    for (uint r = t; r < (slice == 0u ? rows : 0u); r += WG)
+        store_sums(HEED_ARGS s, split, row0 + r, shared_max[r], shared_sum[r], shared_weighted[r]);
 #define STORE_ROW(r, p, acc) \
-    if (VALUE_ROWS > r && row0 + ROW_OF(r) <= last_row) { \
+    if (VALUE_ROWS > r && share == 0u && ROW_OF(r) < rows) { \
         uint row = ROW_OF(r); \
         uint begin = o_begin(HEED_ARGS s, split, row0 + row); \
         float factor = o_factor(HEED_ARGS s, shared_max[row], shared_sum[row]); \
