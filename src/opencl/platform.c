@@ -93,9 +93,11 @@ static uint32_t version_in(const char *text)
 
 static enum heed_device_type device_type(cl_device_type type, bool unified)
 {
+    if (type & CL_DEVICE_TYPE_CPU) /* Oclgrind's is all of them */
+        return HEED_DEVICE_CPU;
     if (type & CL_DEVICE_TYPE_GPU)
         return unified ? HEED_DEVICE_INTEGRATED : HEED_DEVICE_DISCRETE;
-    return type & CL_DEVICE_TYPE_CPU ? HEED_DEVICE_CPU : HEED_DEVICE_OTHER;
+    return HEED_DEVICE_OTHER;
 }
 
 /* Who wrote the driver, by the platform's name: OpenCL has no number for it. */
