@@ -71,6 +71,36 @@ CHANNELS load_channels(global const uchar *value, uint i, uint n)
     return x;
 }
 
+// Processors wait for what is far away, and less so where it is asked for in a short loop: CPU ms for 5440 queries, 8 heads
+// of 32 channels, 16 points: 49 with the neighbours of one point at a time, 41 with those of 8, 39 with those of 16. On
+// GPUs, which have smaller blocks, an array whose index is not known ends in memory.
+#define MANY (BLOCK > 16u)
+#define ENTRIES (NEIGHBOURS * (MANY ? 16u : 1u))
+
+void add_entry(global const uchar *value, uint at, float part, uint channels, CHANNELS *total)
+{
+#pragma unroll
+    for (uint v = 0u; v < VECTORS; v++) {
+        uint n = DIM % BLOCK == 0u ? LANES : channels - min(channels, v * LANES);
+        total[v] = fma((CHANNELS)(part), load_channels(value, at + v * LANES, n), total[v]);
+    }
+}
+
+// Adds what `entries` neighbours of some points weigh; those of weight 0 are nothing, also where they are NaN.
+void add_entries(global const uchar *value, const uint *at, const float *part, uint entries, uint channels,
+                 CHANNELS *total)
+{
+    if (MANY) {
+        for (uint e = 0u; e < entries; e++)
+            add_entry(value, at[e], part[e], channels, total);
+        return;
+    }
+#pragma unroll
+    for (uint e = 0u; e < NEIGHBOURS; e++)
+        if (part[e] != 0.0f)
+            add_entry(value, at[e], part[e], channels, total);
+}
+
 HEED_KERNEL deform(HEED_PUSH(heed_deform_push), HEED_IN(value), HEED_OUT(o), HEED_IN(coords), HEED_IN(weights),
                    HEED_IN(reference), HEED_IN(table))
 {
@@ -95,6 +125,9 @@ HEED_KERNEL deform(HEED_PUSH(heed_deform_push), HEED_IN(value), HEED_OUT(o), HEE
 #pragma unroll
     for (uint v = 0u; v < VECTORS; v++)
         total[v] = (CHANNELS)(0.0f);
+    uint at[ENTRIES];
+    float part[ENTRIES];
+    uint entries = 0u;
     for (uint l = 0u; l < levels; l++) {
         const uint3 level = load_level(HEED_ARGS l);
         Frame frame;
@@ -109,25 +142,26 @@ HEED_KERNEL deform(HEED_PUSH(heed_deform_push), HEED_IN(value), HEED_OUT(o), HEE
                 sum += weight;
                 location = fma(location, frame.unit, frame.centre);
             }
-            const Place at = place(HEED_ARGS location, level);
+            const Place near = place(HEED_ARGS location, level);
 #pragma unroll
             for (uint k = 0u; k < NEIGHBOURS; k++) {
                 bool right = (k & 1u) != 0u, down = (k & 2u) != 0u, deep = (k & 4u) != 0u;
-                float share = (right ? at.x.weight.y : at.x.weight.x) * (down ? at.y.weight.y : at.y.weight.x) *
-                              (deep ? at.z.weight.y : at.z.weight.x);
-                float part = share == 0.0f ? 0.0f : weight * share;
-                if (part == 0.0f) // nothing, also where a value is NaN or infinite
-                    continue;
-                uint i = value_first + (right ? at.x.at.y : at.x.at.x) + (down ? at.y.at.y : at.y.at.x) +
-                         (deep ? at.z.at.y : at.z.at.x);
-#pragma unroll
-                for (uint v = 0u; v < VECTORS; v++) {
-                    uint n = DIM % BLOCK == 0u ? LANES : channels - min(channels, v * LANES);
-                    total[v] = fma((CHANNELS)(part), load_channels(buffers.value, i + v * LANES, n), total[v]);
-                }
+                float share = (right ? near.x.weight.y : near.x.weight.x) *
+                              (down ? near.y.weight.y : near.y.weight.x) * (deep ? near.z.weight.y : near.z.weight.x);
+                uint e = MANY ? entries : k;
+                part[e] = share == 0.0f ? 0.0f : weight * share;
+                at[e] = value_first + (right ? near.x.at.y : near.x.at.x) + (down ? near.y.at.y : near.y.at.x) +
+                        (deep ? near.z.at.y : near.z.at.x);
+                entries += part[e] != 0.0f ? 1u : 0u;
+            }
+            if (!MANY || entries + NEIGHBOURS > ENTRIES) {
+                add_entries(buffers.value, at, part, entries, channels, total);
+                entries = 0u;
             }
         }
     }
+    if (MANY)
+        add_entries(buffers.value, at, part, entries, channels, total);
 
     uint o = batch * push.o_stride_batch + query * push.o_stride_row + head * push.o_stride_head + first;
     float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
