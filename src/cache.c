@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The header of a kept blob, and the entries of OpenCL's. The hash is against damage, not against an enemy: who can write the blob could
- * as well write the app. */
+ * The header of a kept blob, and the entries of OpenCL's. The hash is against damage, not against an enemy: who can
+ * write the blob could as well write the app. */
 #include "cache.h"
 
 #include <inttypes.h>

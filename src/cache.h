@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What heed puts before what drivers compiled when it gives that to the app to keep, and the checks when it comes back:
- * Vulkan's pipeline cache, or OpenCL's binaries. Neither API here: the blob is bytes from a disk, and all that is believed
- * of it is decided in one place. */
+ * Vulkan's pipeline cache, or OpenCL's binaries. Neither API here: the blob is bytes from a disk, and all that is
+ * believed of it is decided in one place. */
 #ifndef HEED_CACHE_H
 #define HEED_CACHE_H
 
@@ -47,7 +47,8 @@ struct heed_cache_entry {
     size_t bytes;
     const void *data; /* where it lies in the blob */
 };
-/* The entry at *at, which begins as HEED_CACHE_HEADER and moves on; false: there is no more, or not all of it is there. */
+/* The entry at *at, which begins as HEED_CACHE_HEADER and moves on; false: there is no more, or not all of it is there.
+ */
 bool heed_cache_next(const void *blob, size_t bytes, size_t *at, struct heed_cache_entry *entry);
 /* What an entry of so many bytes takes. */
 size_t heed_cache_entry_bytes(size_t bytes);

@@ -175,8 +175,8 @@ enum heed_status heed_device_create(heed_context *context, const struct heed_dev
         }
     }
     if (status == HEED_OK)
-        status = chosen ? chosen->create(context, desc, infos[best].index, device)
-                        : fail_no_device(context, desc, count);
+        status =
+            chosen ? chosen->create(context, desc, infos[best].index, device) : fail_no_device(context, desc, count);
     heed_free(context, infos);
     return status;
 }

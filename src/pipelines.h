@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A device's compiled kernels, for the backends that compile: plans whose steps have the same kernel and constants share
- * one. Lengths and strides are no constants, and so a new plan for other lengths usually compiles nothing. */
+ * A device's compiled kernels, for the backends that compile: plans whose steps have the same kernel and constants
+ * share one. Lengths and strides are no constants, and so a new plan for other lengths usually compiles nothing. */
 #ifndef HEED_PIPELINES_H
 #define HEED_PIPELINES_H
 
@@ -16,8 +16,8 @@ struct heed_pipeline {
 
 struct heed_pipelines {
     heed_device *device;
-    /* Compiles what the step needs; `cached`: the driver says that it had it. HEED_ERR_UNSUPPORTED is not logged but has
-     * its reason in `why`. Called by several threads at a time. */
+    /* Compiles what the step needs; `cached`: the driver says that it had it. HEED_ERR_UNSUPPORTED is not logged but
+     * has its reason in `why`. Called by several threads at a time. */
     enum heed_status (*make)(heed_device *device, const struct heed_step *step, struct heed_pipeline **pipeline,
                              bool *cached, char why[HEED_REFUSAL]);
     /* Also in a forked child, where nothing of the driver may be touched. */

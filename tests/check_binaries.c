@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Binaries of OpenCL's programs: shared between plans, kept by the app between runs, and never one to the driver that it
- * did not make for this device and this source. */
+ * Binaries of OpenCL's programs: shared between plans, kept by the app between runs, and never one to the driver that
+ * it did not make for this device and this source. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +12,8 @@
 /* The context of the fixture becomes one with a store; `allocator` may be NULL. */
 static void use_store(const struct heed_allocator *allocator)
 {
-    struct heed_context_desc desc = {.struct_size = sizeof desc,
-                                     .log = log_line,
-                                     .log_level = HEED_LOG_WARN,
-                                     .cache = store_cache()};
+    struct heed_context_desc desc = {
+        .struct_size = sizeof desc, .log = log_line, .log_level = HEED_LOG_WARN, .cache = store_cache()};
     if (allocator)
         desc.allocator = *allocator;
     heed_context_destroy(&context);

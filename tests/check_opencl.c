@@ -446,6 +446,59 @@ START_TEST(threads_share_a_plan)
 }
 END_TEST
 
+/* In own mode all of them share the plan's scratch. */
+struct runner {
+    heed_plan *plan;
+    heed_buffer *q, *o;
+    uint32_t words[WORDS];
+    bool failed;
+};
+
+static void *run_many(void *user)
+{
+    struct runner *r = user;
+    const struct heed_arg args[] = {{"q", r->q, 0}, {"o", r->o, 0}};
+    uint32_t back[WORDS];
+    for (int i = 0; i < 20; i++) {
+        memset(back, 0, sizeof back);
+        r->failed |= heed_run(r->plan, args, 2, NULL) != HEED_OK;
+        r->failed |= heed_buffer_read(r->o, 0, back, sizeof back) != HEED_OK;
+        r->failed |= memcmp(back, r->words, sizeof back) != 0;
+        r->failed |= heed_buffer_write(r->o, 0, (uint32_t[WORDS]){0}, sizeof back) != HEED_OK;
+    }
+    return NULL;
+}
+
+START_TEST(threads_run_a_plan)
+{
+    heed_device *device = open_own();
+    heed_plan plan;
+    plan_make(&plan, device);
+    enum { THREADS = 3 };
+    pthread_t threads[THREADS];
+    static struct runner runners[THREADS];
+    for (uint32_t i = 0; i < THREADS; i++) {
+        struct runner *r = &runners[i];
+        *r = (struct runner){.plan = &plan};
+        ck_assert_int_eq(heed_buffer_create(device, sizeof r->words, &r->q), HEED_OK);
+        ck_assert_int_eq(heed_buffer_create(device, sizeof r->words, &r->o), HEED_OK);
+        fill(r->words, WORDS, 100 * i);
+        ck_assert_int_eq(heed_buffer_write(r->q, 0, r->words, sizeof r->words), HEED_OK);
+    }
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, run_many, &runners[i]), 0);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert(!runners[i].failed);
+        heed_buffer_destroy(&runners[i].q);
+        heed_buffer_destroy(&runners[i].o);
+    }
+    plan_clear(&plan);
+    heed_device_destroy(&device);
+    ck_assert_int_eq(cl_wrap.live, 0);
+}
+END_TEST
+
 /* ---- failures */
 
 START_TEST(every_call_of_an_enqueue_fails_once)
@@ -736,6 +789,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, nothing_to_enqueue);
     tcase_add_test(tcase, enqueue_refuses);
     tcase_add_test(tcase, threads_share_a_plan);
+    tcase_add_test(tcase, threads_run_a_plan);
     tcase_add_test(tcase, every_call_of_an_enqueue_fails_once);
     tcase_add_test(tcase, every_call_of_own_mode_fails_once);
     tcase_add_test(tcase, a_lost_device);

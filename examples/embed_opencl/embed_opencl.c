@@ -66,8 +66,7 @@ int main(void)
     }
     const cl_context context = clCreateContext(NULL, 1, &id, NULL, NULL, &result);
     must(result, "clCreateContext");
-    const cl_command_queue queue =
-        clCreateCommandQueue(context, id, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &result);
+    const cl_command_queue queue = clCreateCommandQueue(context, id, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &result);
     must(result, "clCreateCommandQueue");
 
     /* 1. Import the context, plan the problem. */

@@ -23,11 +23,11 @@ struct heed_cl_physical {
 /* HEED_OK also for a device that is unusable. */
 enum heed_status heed_cl_physical_init(heed_context *context, const struct heed_cl_functions *cl, cl_device_id handle,
                                        struct heed_cl_physical *physical);
-/* The `index`th usable device of all platforms; *count becomes how many were looked at. NULL as `wanted`: none is taken,
- * `infos` is filled as by heed_opencl_list. */
+/* The `index`th usable device of all platforms; *count becomes how many were looked at. NULL as `wanted`: none is
+ * taken, `infos` is filled as by heed_opencl_list. */
 enum heed_status heed_cl_enumerate(heed_context *context, const struct heed_cl_functions *cl,
-                                   struct heed_device_info *infos, uint32_t capacity, uint32_t *count,
-                                   uint32_t index, struct heed_cl_physical *wanted);
+                                   struct heed_device_info *infos, uint32_t capacity, uint32_t *count, uint32_t index,
+                                   struct heed_cl_physical *wanted);
 
 /* ---- device.c */
 
@@ -53,6 +53,8 @@ struct heed_cl_device {
 
     /* Own mode only. */
     cl_command_queue queue;
+    heed_mutex queue_mutex; /* the kernels of a run follow one another: runs of a plan share its scratch */
+    bool queue_mutex_made;
 };
 
 /* Own mode through any functions; takes over `loader`, also when it fails. */
@@ -63,7 +65,8 @@ enum heed_status heed_cl_device_finish(struct heed_cl_device *device, const stru
 /* Also of a device that is only half made. */
 void heed_cl_device_destroy(heed_device *device);
 
-/* HEED_OK for CL_SUCCESS; else logs "opencl: clX: CL_Y" and gives the status. The second form remembers a lost device. */
+/* HEED_OK for CL_SUCCESS; else logs "opencl: clX: CL_Y" and gives the status. The second form remembers a lost device.
+ */
 enum heed_status heed_cl_result(heed_context *context, cl_int result, const char *call);
 enum heed_status heed_cl_check(struct heed_cl_device *device, cl_int result, const char *call);
 /* Fails on a lost device, and in a process forked from the one that made the device. */
@@ -121,8 +124,9 @@ struct heed_cl_bound {
     uint64_t offset;
 };
 
-/* The steps of a plan, after the wait list. `bound` has HEED_ARG_COUNT entries, with scratch. `first` and `last`, if not
- * NULL, become events of the first kernel and of the end; without steps `first` becomes NULL. On failure both are NULL. */
+/* The steps of a plan, after the wait list. `bound` has HEED_ARG_COUNT entries, with scratch. `first` and `last`, if
+ * not NULL, become events of the first kernel and of the end; without steps `first` becomes NULL. On failure both are
+ * NULL. */
 enum heed_status heed_cl_enqueue_steps(heed_plan *plan, cl_command_queue queue, bool out_of_order,
                                        const struct heed_cl_bound *bound, cl_uint wait_count, const cl_event *wait_list,
                                        cl_event *first, cl_event *last);

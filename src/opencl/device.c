@@ -132,6 +132,8 @@ void heed_cl_device_destroy(heed_device *base)
     }
     if (device->mutex_made)
         heed_mutex_destroy(&device->mutex);
+    if (device->queue_mutex_made)
+        heed_mutex_destroy(&device->queue_mutex);
     heed_free(base->context, device);
 }
 
@@ -202,11 +204,14 @@ enum heed_status heed_cl_create(heed_context *context, const struct heed_device_
     device->base.ops = &own_ops;
     device->base.process = heed_process_id();
     device->loader = loader;
+    device->queue_mutex_made = heed_mutex_init(&device->queue_mutex);
     const char *missing = heed_cl_load(&device->cl, get_function, loader, true);
     uint32_t count = 0;
-    enum heed_status status =
-        missing ? heed_fail(context, HEED_ERR_NO_DEVICE, "opencl: the ICD loader has no %s", missing)
-                : heed_cl_enumerate(context, &device->cl, NULL, 0, &count, index, &device->physical);
+    enum heed_status status = missing
+                                  ? heed_fail(context, HEED_ERR_NO_DEVICE, "opencl: the ICD loader has no %s", missing)
+                                  : heed_cl_enumerate(context, &device->cl, NULL, 0, &count, index, &device->physical);
+    if (!status && !device->queue_mutex_made)
+        status = heed_fail_memory(context);
     if (!status && !device->physical.handle)
         status = heed_fail(context, HEED_ERR_NO_DEVICE, "opencl: device %u of %u does not exist", (unsigned)index,
                            (unsigned)count);

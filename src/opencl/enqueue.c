@@ -52,7 +52,8 @@ static enum heed_status enqueue_step(const heed_plan *plan, uint32_t number, cl_
 
 /* ---- the order of steps on a queue without order */
 
-/* Steps up to a barrier run in any order: they wait for `before`, and what follows the barrier waits for all of them. */
+/* Steps up to a barrier run in any order: they wait for `before`, and what follows the barrier waits for all of them.
+ */
 struct order {
     const cl_event *before;
     cl_uint before_count;
@@ -77,9 +78,9 @@ static enum heed_status close_group(struct heed_cl_device *device, cl_command_qu
         order->event_count = 0;
         return HEED_OK;
     }
-    enum heed_status status = heed_cl_check(
-        device, device->cl.EnqueueMarkerWithWaitList(queue, order->event_count, order->events, all),
-        "clEnqueueMarkerWithWaitList");
+    enum heed_status status =
+        heed_cl_check(device, device->cl.EnqueueMarkerWithWaitList(queue, order->event_count, order->events, all),
+                      "clEnqueueMarkerWithWaitList");
     release_events(device, order);
     return status;
 }
@@ -140,9 +141,9 @@ enum heed_status heed_cl_enqueue_steps(heed_plan *plan, cl_command_queue queue, 
     if (last)
         *last = NULL;
     if (plan->step_count == 0)
-        return last ? heed_cl_check(device,
-                                    cl->EnqueueMarkerWithWaitList(queue, wait_count, wait_count ? wait_list : NULL, last),
-                                    "clEnqueueMarkerWithWaitList")
+        return last ? heed_cl_check(
+                          device, cl->EnqueueMarkerWithWaitList(queue, wait_count, wait_count ? wait_list : NULL, last),
+                          "clEnqueueMarkerWithWaitList")
                     : HEED_OK;
     if (out_of_order)
         order.events = heed_alloc(context, plan->step_count, sizeof *order.events);
@@ -197,7 +198,8 @@ static enum heed_status describe_buffer(struct heed_cl_device *device, const str
                          named->name);
     if (arg->offset > size)
         return heed_fail(device->base.context, HEED_ERR_ARGUMENT,
-                         "opencl: enqueue: \"%s\" starts at byte %zu of a buffer of %zu", named->name, arg->offset, size);
+                         "opencl: enqueue: \"%s\" starts at byte %zu of a buffer of %zu", named->name, arg->offset,
+                         size);
     named->offset = origin + arg->offset;
     named->bytes = size - arg->offset;
     named->buffer = (uint64_t)(uintptr_t)(parent ? parent : arg->buffer);

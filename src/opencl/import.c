@@ -27,10 +27,9 @@ static enum heed_status load(struct heed_cl_device *device, const struct heed_cl
     const char *missing = heed_cl_load(&device->cl, get_function, user, false);
     if (!missing)
         return HEED_OK;
-    return desc->get_function
-               ? heed_fail(context, HEED_ERR_ARGUMENT, "import: get_function gives no %s", missing)
-               : heed_fail(context, HEED_ERR_UNSUPPORTED,
-                           "opencl: the ICD loader has no %s: it is below OpenCL 1.2", missing);
+    return desc->get_function ? heed_fail(context, HEED_ERR_ARGUMENT, "import: get_function gives no %s", missing)
+                              : heed_fail(context, HEED_ERR_UNSUPPORTED,
+                                          "opencl: the ICD loader has no %s: it is below OpenCL 1.2", missing);
 }
 
 /* Whether the device is one of the context's. */

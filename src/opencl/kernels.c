@@ -8,8 +8,7 @@ struct heed_cl_source heed_cl_kernel_source(enum heed_kernel kernel)
     static const struct heed_cl_source sources[HEED_KERNEL_COUNT] = {
 #define SOURCE(id, name)                                                                                               \
     [HEED_KERNEL_##id] = {source_##name, source_##name##_bytes, sizeof source_##name / sizeof *source_##name},
-        SOURCES(SOURCE)
-    };
+        SOURCES(SOURCE)};
     return sources[kernel];
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Opens the ICD loader at run time, so that heed starts, and lists no device, where there is none; and fills the table of
- * functions. */
+ * Opens the ICD loader at run time, so that heed starts, and lists no device, where there is none; and fills the table
+ * of functions. */
 #include <string.h>
 
 #include "functions.h"
@@ -75,11 +75,12 @@ void *heed_cl_loader_open(void)
     return NULL;
 }
 
-/* ISO C has no cast from an object pointer to a function pointer; POSIX and Windows promise that the bits are the same. */
-#define LOAD(result, name, parameters) \
-    object = get_function(user, "cl" #name); \
-    if (!object) \
-        return "cl" #name; \
+/* ISO C has no cast from an object pointer to a function pointer; POSIX and Windows promise that the bits are the same.
+ */
+#define LOAD(result, name, parameters)                                                                                 \
+    object = get_function(user, "cl" #name);                                                                           \
+    if (!object)                                                                                                       \
+        return "cl" #name;                                                                                             \
     memcpy(&cl->name, &object, sizeof object);
 
 const char *heed_cl_load(struct heed_cl_functions *cl, heed_cl_get_function_fn get_function, void *user, bool own)

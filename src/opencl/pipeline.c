@@ -57,7 +57,8 @@ static cl_int build(struct heed_cl_device *device, cl_program program, const cha
 }
 
 static enum heed_status build_source(struct heed_cl_device *device, const struct heed_step *step,
-                                     const struct heed_cl_source *source, const char *options, cl_program *program, char why[HEED_REFUSAL])
+                                     const struct heed_cl_source *source, const char *options, cl_program *program,
+                                     char why[HEED_REFUSAL])
 {
     const struct heed_cl_functions *cl = &device->cl;
     cl_int result;

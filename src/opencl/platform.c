@@ -169,7 +169,8 @@ static void describe_limits(const struct heed_cl_functions *cl, cl_device_id dev
     limits->max_group_size = (uint32_t)(items[0] > 0 && items[0] < group ? items[0] : group);
     limits->max_shared_bytes = shared < UINT32_MAX ? (uint32_t)shared : UINT32_MAX;
     /* A binding is an address and an offset, beside the push block. */
-    limits->max_storage_buffers = arguments > 4 * HEED_PUSH_WORDS ? (uint32_t)(arguments - 4 * HEED_PUSH_WORDS) / 16 : 0;
+    limits->max_storage_buffers =
+        arguments > 4 * HEED_PUSH_WORDS ? (uint32_t)(arguments - 4 * HEED_PUSH_WORDS) / 16 : 0;
     limits->min_offset_alignment = 1;
     limits->max_dispatch_ns = info->type == HEED_DEVICE_CPU ? UINT64_MAX : HEED_DISPATCH_NS;
     limits->no_subgroups = limits->no_matrix = true;

@@ -40,11 +40,13 @@ enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args,
         if (args[id].buffer)
             bound[id] = (struct heed_cl_bound){((struct heed_cl_buffer *)args[id].buffer)->handle, args[id].offset};
     bound[HEED_ARG_SCRATCH].buffer = ((struct heed_cl_plan *)plan->backend)->scratch;
+    heed_mutex_lock(&device->queue_mutex);
     if (!status)
         status = heed_cl_enqueue_steps(plan, device->queue, false, bound, 0, NULL,
                                        plan->step_count > 1 ? &fence->first : NULL, &fence->last);
     if (!status)
         status = heed_cl_check(device, cl->Flush(device->queue), "clFlush");
+    heed_mutex_unlock(&device->queue_mutex);
     if (status) {
         cl->Finish(device->queue); /* what was enqueued uses the caller's buffers */
         heed_cl_fence_destroy(&fence->base);
@@ -58,8 +60,8 @@ enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args,
 static enum heed_status look(struct heed_cl_device *device, const struct heed_cl_fence *fence)
 {
     cl_int state = CL_QUEUED;
-    const cl_int result = device->cl.GetEventInfo(fence->last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state,
-                                                  NULL);
+    const cl_int result =
+        device->cl.GetEventInfo(fence->last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
     if (result != CL_SUCCESS)
         return heed_cl_check(device, result, "clGetEventInfo");
     if (state < 0)

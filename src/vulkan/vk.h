@@ -71,8 +71,8 @@ struct heed_vk_device {
     VkInstance instance;
     VkDevice device;
     VkPipelineCache pipeline_cache;
-    bool owns_cache;    /* else it is the app's */
-    uint64_t kept_hash; /* of what the app keeps of it; 0: nothing */
+    bool owns_cache;                 /* else it is the app's */
+    uint64_t kept_hash;              /* of what the app keeps of it; 0: nothing */
     struct heed_pipelines pipelines; /* their mutex guards kept_hash, too */
     uint64_t max_storage_range;      /* the device's own: info.limits may be lower */
     /* For 1, 2, ... storage buffers. */

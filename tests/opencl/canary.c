@@ -5,19 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const source =
-    "kernel void canary(global uint *out, uint outside, uint race)\n"
-    "{\n"
-    "    local uint shared[8];\n"
-    "    uint i = get_local_id(0);\n"
-    "    shared[race ? 0 : i] = 3 * i;\n"
-    "    barrier(CLK_LOCAL_MEM_FENCE);\n"
-    "    out[i + outside] = shared[race ? 0 : i];\n"
-    "}\n";
+static const char *const source = "kernel void canary(global uint *out, uint outside, uint race)\n"
+                                  "{\n"
+                                  "    local uint shared[8];\n"
+                                  "    uint i = get_local_id(0);\n"
+                                  "    shared[race ? 0 : i] = 3 * i;\n"
+                                  "    barrier(CLK_LOCAL_MEM_FENCE);\n"
+                                  "    out[i + outside] = shared[race ? 0 : i];\n"
+                                  "}\n";
 
 int main(int argc, char **argv)
 {
-    const cl_uint outside = argc > 1 && strcmp(argv[1], "outside") == 0, race = argc > 1 && strcmp(argv[1], "race") == 0;
+    const cl_uint outside = argc > 1 && strcmp(argv[1], "outside") == 0,
+                  race = argc > 1 && strcmp(argv[1], "race") == 0;
     const size_t items = 8;
     cl_platform_id platform;
     cl_device_id device;

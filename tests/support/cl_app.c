@@ -12,8 +12,8 @@ void *loader;
 void log_line(void *user, enum heed_log_level level, const char *text)
 {
     (void)user;
-    char *kept = level == HEED_LOG_ERROR  ? last_line
-                 : level == HEED_LOG_WARN ? last_warning
+    char *kept = level == HEED_LOG_ERROR   ? last_line
+                 : level == HEED_LOG_WARN  ? last_warning
                  : level == HEED_LOG_DEBUG ? last_debug
                                            : NULL;
     if (kept)
@@ -77,16 +77,16 @@ cl_mem app_buffer(struct app *app, uint32_t words)
     const cl_uint pattern = 0xcdcdcdcd;
     const cl_mem buffer = app->cl.CreateBuffer(app->context, CL_MEM_READ_WRITE, 4 * words, NULL, &result);
     ck_assert_int_eq(result, CL_SUCCESS);
-    ck_assert_int_eq(
-        app->cl.EnqueueFillBuffer(app->in_order, buffer, &pattern, 4, 0, 4 * words, 0, NULL, NULL), CL_SUCCESS);
+    ck_assert_int_eq(app->cl.EnqueueFillBuffer(app->in_order, buffer, &pattern, 4, 0, 4 * words, 0, NULL, NULL),
+                     CL_SUCCESS);
     ck_assert_int_eq(app->cl.Finish(app->in_order), CL_SUCCESS);
     return buffer;
 }
 
 void app_write(struct app *app, cl_mem buffer, const uint32_t *words, uint32_t count)
 {
-    ck_assert_int_eq(
-        app->cl.EnqueueWriteBuffer(app->in_order, buffer, CL_TRUE, 0, 4 * count, words, 0, NULL, NULL), CL_SUCCESS);
+    ck_assert_int_eq(app->cl.EnqueueWriteBuffer(app->in_order, buffer, CL_TRUE, 0, 4 * count, words, 0, NULL, NULL),
+                     CL_SUCCESS);
 }
 
 void app_read(struct app *app, cl_mem buffer, uint32_t *words, uint32_t count)

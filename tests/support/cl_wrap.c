@@ -20,18 +20,18 @@ static bool fails(const char *name)
 
 /* ---- objects */
 
-#define MADE(made) \
-    do { \
-        if (made) \
-            atomic_fetch_add(&cl_wrap.live, 1); \
-        return made; \
+#define MADE(made)                                                                                                     \
+    do {                                                                                                               \
+        if (made)                                                                                                      \
+            atomic_fetch_add(&cl_wrap.live, 1);                                                                        \
+        return made;                                                                                                   \
     } while (0)
-#define FAIL_TO_MAKE(name) \
-    do { \
-        if (fails(name)) { \
-            *result = cl_wrap.fail_with; \
-            return NULL; \
-        } \
+#define FAIL_TO_MAKE(name)                                                                                             \
+    do {                                                                                                               \
+        if (fails(name)) {                                                                                             \
+            *result = cl_wrap.fail_with;                                                                               \
+            return NULL;                                                                                               \
+        }                                                                                                              \
     } while (0)
 
 static cl_context CL_API_CALL create_context(const cl_context_properties *properties, cl_uint count,
@@ -52,7 +52,8 @@ static cl_command_queue CL_API_CALL create_queue(cl_context context, cl_device_i
     MADE(made);
 }
 
-static cl_mem CL_API_CALL create_buffer(cl_context context, cl_mem_flags flags, size_t bytes, void *host, cl_int *result)
+static cl_mem CL_API_CALL create_buffer(cl_context context, cl_mem_flags flags, size_t bytes, void *host,
+                                        cl_int *result)
 {
     atomic_fetch_add(&cl_wrap.allocations, 1);
     FAIL_TO_MAKE("clCreateBuffer");
@@ -94,11 +95,11 @@ static cl_kernel CL_API_CALL create_kernel(cl_program program, const char *name,
     MADE(made);
 }
 
-#define RELEASE(function, type, name, counter) \
-    static cl_int CL_API_CALL function(type object) \
-    { \
-        atomic_fetch_sub(&cl_wrap.counter, 1); \
-        return driver.name(object); \
+#define RELEASE(function, type, name, counter)                                                                         \
+    static cl_int CL_API_CALL function(type object)                                                                    \
+    {                                                                                                                  \
+        atomic_fetch_sub(&cl_wrap.counter, 1);                                                                         \
+        return driver.name(object);                                                                                    \
     }
 RELEASE(release_context, cl_context, ReleaseContext, live)
 RELEASE(release_queue, cl_command_queue, ReleaseCommandQueue, live)
@@ -227,10 +228,10 @@ static cl_int CL_API_CALL write_buffer(cl_command_queue queue, cl_mem buffer, cl
     return driver.EnqueueWriteBuffer(queue, buffer, blocking, offset, bytes, data, wait_count, waits, event);
 }
 
-#define QUERY(function, type, what_type, name) \
-    static cl_int CL_API_CALL function(type object, what_type what, size_t bytes, void *value, size_t *returned) \
-    { \
-        return fails("cl" #name) ? cl_wrap.fail_with : driver.name(object, what, bytes, value, returned); \
+#define QUERY(function, type, what_type, name)                                                                         \
+    static cl_int CL_API_CALL function(type object, what_type what, size_t bytes, void *value, size_t *returned)       \
+    {                                                                                                                  \
+        return fails("cl" #name) ? cl_wrap.fail_with : driver.name(object, what, bytes, value, returned);              \
     }
 QUERY(get_context_info, cl_context, cl_context_info, GetContextInfo)
 QUERY(get_queue_info, cl_command_queue, cl_command_queue_info, GetCommandQueueInfo)
@@ -284,8 +285,8 @@ void *cl_wrap_get_function(void *user, const char *name)
     wrapped.GetEventProfilingInfo = get_profiling_info;
     /* POSIX promises that an object pointer holds the bits of a function pointer. */
     void *object = NULL;
-#define FIND(result, function, parameters) \
-    if (strcmp(name, "cl" #function) == 0) \
+#define FIND(result, function, parameters)                                                                             \
+    if (strcmp(name, "cl" #function) == 0)                                                                             \
         memcpy(&object, &wrapped.function, sizeof object);
     HEED_CL_PLATFORM_FUNCTIONS(FIND)
     HEED_CL_DEVICE_FUNCTIONS(FIND)

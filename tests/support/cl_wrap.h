@@ -20,9 +20,9 @@ struct cl_wrap {
     /* What to do. */
     uint32_t fail_at; /* the call that can fail, counted from 1, that does; 0 = none */
     cl_int fail_with;
-    size_t group_size;    /* what a kernel can have at most; 0: the driver's own */
-    cl_ulong local_bytes; /* what a kernel needs; 0: the driver's own */
-    bool refuse_binaries;   /* no program can be made of a binary */
+    size_t group_size;       /* what a kernel can have at most; 0: the driver's own */
+    cl_ulong local_bytes;    /* what a kernel needs; 0: the driver's own */
+    bool refuse_binaries;    /* no program can be made of a binary */
     bool binaries_are_stale; /* it can, and does not build */
     bool build_fails;
     const char *missing; /* there is no function of this name */
