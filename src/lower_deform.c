@@ -2,6 +2,7 @@
  * Deformable attention as steps: which kernels there are, and how a problem is cut so that no step breaks a limit of
  * the device. */
 #include "plan.h"
+#include "preferences.h"
 #include "rate.h"
 
 #include <inttypes.h>
@@ -207,6 +208,12 @@ static bool accepts(const struct heed_candidate *self, const heed_plan *plan, ch
         return false;
     if (l.block > 16 && plan->device->ops->backend != HEED_BACKEND_OPENCL) {
         snprintf(why, why_size, "%u channels are for OpenCL, and the device is not driven by it", l.block);
+        return false;
+    }
+    if (l.block > 16 &&
+        (plan->device->info.type != HEED_DEVICE_CPU || (heed_preferences(&plan->device->info) & HEED_AVOIDS_VECTORS))) {
+        snprintf(why, why_size,
+                 "%u channels are for processors and compilers with long vectors, and the device has none", l.block);
         return false;
     }
     if (l.block > 4 && d->dim <= l.block / 2) {

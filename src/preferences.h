@@ -16,6 +16,7 @@ enum heed_preference {
     HEED_PREFERS_TINY_TILES = 256,  /* fewer still: one row of scores, two vec4 of output */
     HEED_PREFERS_LEAST_TILES = 512, /* one of each */
     HEED_PREFERS_STAGED = 1024,     /* not even that many: the stages are all that does not spill */
+    HEED_AVOIDS_VECTORS = 2048,     /* a processor whose compiler takes vectors of OpenCL C apart, for minutes */
 };
 
 /* heed_device_info.driver_id on OpenCL, by the name of the platform. VkDriverId is far below. */

@@ -240,8 +240,13 @@ static bool accepts_vectors(const struct heed_candidate *self, const heed_plan *
 {
     const struct tile tile = vectors_tile(self, plan);
     const struct heed_candidate fitted = {.tile = &tile};
-    if (plan->device->info.type != HEED_DEVICE_CPU)
+    const struct heed_device_info *info = &plan->device->info;
+    if (!heed_plan_has_kernel(plan, tile.kernel, why, why_size))
+        return false;
+    if (info->type != HEED_DEVICE_CPU)
         snprintf(why, why_size, "the device is no processor: a work-item of it is too slow to be alone in its group");
+    else if (heed_preferences(info) & HEED_AVOIDS_VECTORS)
+        snprintf(why, why_size, "this driver takes minutes to compile vectors of %u floats", tile.lanes);
     else
         return accepts_fused(&fitted, plan, why, why_size);
     return false;
