@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Fused attention for processors and few queries: a work-item walks its keys BC at a time for BR rows, LANES features side
-// by side in a vector, so that keys and values are read once and in the order in which they lie. Measurements stand in
-// src/select_attention.c.
+// Fused attention for processors and few queries: a work-item walks its keys BC at a time for BR rows, LANES features
+// side by side in a vector, so that keys and values are read once and in the order in which they lie. Measurements
+// stand in src/select_attention.c.
 //
 //   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
 #include "vectors.clh"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Fused attention for GPUs: a work group owns BR rows and walks the keys BC at a time with an online softmax (Milakov and
-// Gimelshein 2018; tiled as in FlashAttention). Scores and output stay in registers: a work-item makes the scores of 4 keys
-// for ROWS rows, and VALUE_ROWS x 4 VALUE_COLUMNS numbers of the output; weights go from one to the other through local
-// memory. Where STAGE is not 0, keys and values come through local memory as well. Nothing here depends on subgroups.
+// Fused attention for GPUs: a work group owns BR rows and walks the keys BC at a time with an online softmax (Milakov
+// and Gimelshein 2018; tiled as in FlashAttention). Scores and output stay in registers: a work-item makes the scores
+// of 4 keys for ROWS rows, and VALUE_ROWS x 4 VALUE_COLUMNS numbers of the output; weights go from one to the other
+// through local memory. Where STAGE is not 0, keys and values come through local memory as well. Nothing depends on
+// subgroups.
 //
 //   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
 #include "fused.clh"
@@ -247,8 +248,8 @@ HEED_KERNEL attn_fused(ATTN_BINDINGS)
             open = 0u;
             for (uint n = 0u; n < ROWS; n++) {
                 uint row = row_group + n * ROW_GROUPS;
-                open |= open_by_terms(HEED_ARGS s, shared_p + row * P_PITCH + lane, min(row0 + row, last_row), key, lane,
-                                      count) << 4u * n;
+                open |= open_by_terms(HEED_ARGS s, shared_p + row * P_PITCH + lane, min(row0 + row, last_row), key,
+                                      lane, count) << 4u * n;
             }
         } else if (flag(HEED_ATTN_CAUSAL | HEED_ATTN_WINDOW)) {
             open = 0u;
@@ -426,7 +427,7 @@ HEED_KERNEL attn_fused(ATTN_BINDINGS)
         KEEP_ROW(3u, w)
     }
     if (KEY_SHARES > 1u) {
-        // All add, not the first share only: PoCL 3.1 then takes the condition of the stores for one of the whole group.
+        // All add, not the first share alone: PoCL 3.1 then takes the condition of the stores for one of the group.
 #define ADD_SHARES(r, c, p, value, acc) \
         if (HAS(r, c)) { \
             barrier(CLK_LOCAL_MEM_FENCE); \

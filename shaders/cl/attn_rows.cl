@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Fused attention for processors and many queries: a work-item owns BR rows, LANES of them side by side in a vector, and
-// walks the keys BC at a time. Queries and outputs are kept transposed, so that no vector is ever added up across: what a
-// vector is multiplied with is one number of a key or a value, for COLUMNS keys or features at a time. Measurements stand in
-// src/select_attention.c.
+// Fused attention for processors and many queries: a work-item owns BR rows, LANES of them side by side in a vector,
+// and walks the keys BC at a time. Queries and outputs are kept transposed, so that no vector is ever added up across:
+// what a vector is multiplied with is one number of a key or a value, for COLUMNS keys or features at a time.
+// Measurements stand in src/select_attention.c.
 //
 //   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
 #include "vectors.clh"
 
 #define BLOCKS (BR / LANES)
 #define FEATURES ((DIM_V_SLICE + COLUMNS - 1u) / COLUMNS * COLUMNS)
+#define FULL (DIM_V_SLICE % COLUMNS == 0u && DIM_V % DIM_V_SLICE == 0u) // all blocks of features are
 #define KEYS ((BC + COLUMNS - 1u) / COLUMNS * COLUMNS)
 
 // Scores of a block of rows become logits where more than the number of a key decides it; `first`: of the block's rows.
@@ -22,7 +23,8 @@ void make_logits(HEED_PARAMS Sequence s, uint first, uint last_row, uint key, ui
         return;
     }
     int at0 = (int)(push.row0 + first) + s.diagonal - (int)(push.key0 + key);
-    bool left = flag(HEED_ATTN_WINDOW) && push.window_left >= 0, right = flag(HEED_ATTN_WINDOW) && push.window_right >= 0;
+    bool left = flag(HEED_ATTN_WINDOW) && push.window_left >= 0;
+    bool right = flag(HEED_ATTN_WINDOW) && push.window_right >= 0;
     bool inside = !(flag(HEED_ATTN_CAUSAL) && (int)count - 1 > at0) &&
                   !(right && (int)count - 1 - at0 > push.window_right) &&
                   !(left && at0 + (int)LANES - 1 > push.window_left);
@@ -162,7 +164,7 @@ HEED_KERNEL attn_rows(ATTN_BINDINGS)
 #pragma unroll
                 for (uint i = 0u; i < COLUMNS; i++) {
                     a[i] = acc[b * FEATURES + f0 + i] * shift;
-                    e[i] = DIM_V_SLICE % COLUMNS == 0u && DIM_V % DIM_V_SLICE == 0u ? f0 + i : min(f0 + i, features - 1u);
+                    e[i] = FULL ? f0 + i : min(f0 + i, features - 1u);
                 }
                 V_SPACE const float *v = v_rows;
                 if (guarded)

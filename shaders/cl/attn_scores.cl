@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// scores[b,h,i,j] = scale * dot(q[b,h,i,:], k[b,hk,j,:]) in f32: the first stage on its own. A work-item makes the scores
-// of 4 rows for one key, so that a key is read once for all of them; WG keys side by side.
+// scores[b,h,i,j] = scale * dot(q[b,h,i,:], k[b,hk,j,:]) in f32: the first stage on its own. A work-item makes the
+// scores of 4 rows for one key, so that a key is read once for all of them; WG keys side by side.
 //
 //   groups.x  row blocks x key blocks      groups.y  heads      groups.z  batches
 #include "fused.clh"
@@ -23,8 +23,10 @@ HEED_KERNEL attn_scores(ATTN_BINDINGS)
         for (uint d = 0u; d < DIM_QK; d += 4u) {
             float4 k = load_k(HEED_ARGS k_base, d);
 #pragma unroll
-            for (uint r = 0u; r < ROWS; r++)
-                score[r] = add_dot(score[r], load_q(HEED_ARGS q_base + min(row0 + r, end_row - 1u) * push.q_stride_row, d), k);
+            for (uint r = 0u; r < ROWS; r++) {
+                uint q = q_base + min(row0 + r, end_row - 1u) * push.q_stride_row;
+                score[r] = add_dot(score[r], load_q(HEED_ARGS q, d), k);
+            }
         }
     global float *scores = (global float *)buffers.o + o_begin(HEED_ARGS s, 0u, row0) + key;
 #pragma unroll

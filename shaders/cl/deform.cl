@@ -71,9 +71,9 @@ CHANNELS load_channels(global const uchar *value, uint i, uint n)
     return x;
 }
 
-// Processors wait for what is far away, and less so where it is asked for in a short loop: CPU ms for 5440 queries, 8 heads
-// of 32 channels, 16 points: 49 with the neighbours of one point at a time, 41 with those of 8, 39 with those of 16. On
-// GPUs, which have smaller blocks, an array whose index is not known ends in memory.
+// Processors wait for what is far away, and less so where it is asked for in a short loop: CPU ms for 5440 queries, 8
+// heads of 32 channels, 16 points: 49 with the neighbours of one point at a time, 41 with those of 8, 39 with those of
+// 16. On GPUs, which have smaller blocks, an array whose index is not known ends in memory.
 #define MANY (BLOCK > 16u)
 #define ENTRIES (NEIGHBOURS * (MANY ? 16u : 1u))
 
