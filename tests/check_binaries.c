@@ -8,6 +8,7 @@
 #include "select.h"
 #include "support/blob_store.h"
 #include "support/cl_app.h"
+#include "support/host_memory.h"
 
 /* The context of the fixture becomes one with a store; `allocator` may be NULL. */
 static void use_store(const struct heed_allocator *allocator)
@@ -269,34 +270,14 @@ END_TEST
 
 /* ---- failures */
 
-static uint32_t host_calls, host_fail_at;
-static int host_live;
-
-static void *host_alloc(void *user, size_t bytes)
-{
-    (void)user;
-    if (++host_calls == host_fail_at)
-        return NULL;
-    host_live++;
-    return malloc(bytes);
-}
-
-static void host_free(void *user, void *memory)
-{
-    (void)user;
-    host_live -= memory != NULL;
-    free(memory);
-}
-
 /* A device, a plan of a new program and two kept ones, and a save. */
 START_TEST(every_host_allocation_fails_once)
 {
-    static const struct heed_allocator allocator = {host_alloc, host_free, NULL};
     start();
     run_app(2, 0);
     for (uint32_t n = 1, reached = n; reached + 1 >= n; n++) {
         cl_wrap_reset(loader);
-        use_store(&allocator);
+        use_store(&host_allocator);
         host_calls = 0;
         host_fail_at = n;
         heed_device *device;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "support/blob_store.h"
+#include "support/host_memory.h"
 #include "support/vk_app.h"
 #include "support/vk_test.h"
 #include "support/vk_wrap.h"
@@ -23,10 +24,8 @@ static void keep_log(void *user, enum heed_log_level level, const char *text)
 /* The context of the fixture becomes one with a store; `allocator` may be NULL. */
 static void use_store(const struct heed_allocator *allocator)
 {
-    struct heed_context_desc desc = {.struct_size = sizeof desc,
-                                     .log = keep_log,
-                                     .log_level = HEED_LOG_WARN,
-                                     .cache = store_cache()};
+    struct heed_context_desc desc = {
+        .struct_size = sizeof desc, .log = keep_log, .log_level = HEED_LOG_WARN, .cache = store_cache()};
     if (allocator)
         desc.allocator = *allocator;
     heed_context_destroy(&context);
@@ -240,33 +239,13 @@ END_TEST
 
 /* ---- failures */
 
-static uint32_t host_calls, host_fail_at;
-static int host_live;
-
-static void *host_alloc(void *user, size_t bytes)
-{
-    (void)user;
-    if (++host_calls == host_fail_at)
-        return NULL;
-    host_live++;
-    return malloc(bytes);
-}
-
-static void host_free(void *user, void *memory)
-{
-    (void)user;
-    host_live -= memory != NULL;
-    free(memory);
-}
-
 /* The blob is worth less than the device: without memory for it the device is made all the same. */
 START_TEST(every_host_allocation_fails_once)
 {
-    static const struct heed_allocator allocator = {host_alloc, host_free, NULL};
     for (uint32_t n = 1, reached = n; reached + 1 >= n; n++) {
         host_fail_at = 0;
         fill_store();
-        use_store(&allocator);
+        use_store(&host_allocator);
         vk_wrap.cache_fill++;
         host_calls = 0;
         host_fail_at = n;
