@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What host and shaders agree on: binding numbers, push blocks, specialisation constants, flag bits.
- * Included by C and by GLSL; tests/check_abi compares the offsets in the SPIR-V with those of the C structs. */
+ * Included by C, by GLSL and by OpenCL C; tests/check_abi compares the offsets in the SPIR-V with those of the C structs.
+ */
 #ifndef HEED_ABI_H
 #define HEED_ABI_H
 
@@ -8,7 +9,7 @@
 #define HEED_MAX_SPEC 16
 #define HEED_PUSH_WORDS 32 /* 128 bytes, what every Vulkan device has */
 
-#ifdef VULKAN /* glslang */
+#if defined(VULKAN) || defined(__OPENCL_VERSION__) /* glslang, or a compiler of OpenCL C */
 #define HEED_U(name) uint name;
 #define HEED_I(name) int name;
 #define HEED_F(name) float name;
@@ -22,10 +23,15 @@
 #endif
 
 /* Every push block begins with these. A binding may begin up to 255 elements before the tensor, because devices align
- * offsets more than callers do: HEED_RESIDUAL(b) elements, of the binding's own element size. */
+ * offsets more than callers do: HEED_RESIDUAL(b) elements, of the binding's own element size. OpenCL has pointers, which
+ * begin where the tensor does. */
 #define HEED_PUSH_RESIDUAL HEED_U(residual0) HEED_U(residual1)
+#ifdef __OPENCL_VERSION__
+#define HEED_RESIDUAL(push, b) 0u
+#else
 #define HEED_RESIDUAL(push, b) \
     ((((b) < 4 ? (push).residual0 : (push).residual1) >> (8 * ((b) % 4))) & 255u)
+#endif
 
 /* Element types, as in enum heed_dtype. */
 #define HEED_DT_F32 0
@@ -80,6 +86,8 @@
 #define HEED_SPEC_STAGE 11 /* features of a key that are staged in shared memory at a time; 0: none, nor are values */
 #define HEED_SPEC_VALUE_ROWS 12 /* rows, */
 #define HEED_SPEC_VALUE_COLUMNS 13 /* and vec4 of a row, of the output that an invocation makes */
+#define HEED_SPEC_LANES 11   /* attn_rows: rows, and attn_features: features, of a vector; 8 or 16 */
+#define HEED_SPEC_COLUMNS 12 /* attn_rows: keys, and features; attn_features: vectors: that are multiplied at a time */
 #define HEED_SPEC_MATRIX_M 11 /* attn_matrix: what a subgroup multiplies at a time, M x K by K x N */
 #define HEED_SPEC_MATRIX_N 12
 #define HEED_SPEC_MATRIX_K 13
@@ -135,6 +143,8 @@
 #ifndef VULKAN
 struct heed_attn_push { HEED_ATTN_PUSH };
 struct heed_pack_push { HEED_PACK_PUSH };
+#endif
+#if !defined(VULKAN) && !defined(__OPENCL_VERSION__)
 _Static_assert(sizeof(struct heed_attn_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 _Static_assert(sizeof(struct heed_pack_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 #endif

@@ -50,6 +50,8 @@
 
 #ifndef VULKAN
 struct heed_deform_push { HEED_DEFORM_PUSH };
+#endif
+#if !defined(VULKAN) && !defined(__OPENCL_VERSION__)
 _Static_assert(sizeof(struct heed_deform_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 #endif
 

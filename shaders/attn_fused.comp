@@ -144,11 +144,11 @@ uint open_by_terms(Sequence s, uint row0, uint last_row, uint row, uint key0, ui
     uint open = 0u;
     vec4 bias = vec4(0.0);
     [[unroll]] for (uint c = 0u; c < 4u; c++) {
-        float b;
         uint key = 4u * lane + c;
-        if (pair_bias(s, min(row0 + row, last_row), key0 + min(key, end - 1u), b) && key < end)
+        PairBias pair = pair_bias(s, min(row0 + row, last_row), key0 + min(key, end - 1u));
+        if (pair.open && key < end)
             open |= 1u << c;
-        bias[c] = b;
+        bias[c] = pair.bias;
     }
     if (BIASED)
         shared_p[row * P_PITCH + lane] = bias;

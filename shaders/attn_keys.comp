@@ -70,9 +70,13 @@ void main()
                 t[r * KEYS + c] = x;
                 top = x > top ? x : top;
             }
-            shift[r] = online_move(rows[r], top);
-            [[unroll]] for (uint c = 0u; c < KEYS; c++)
-                t[r * KEYS + c] = online_add(rows[r], t[r * KEYS + c]);
+            shift[r] = online_shift(rows[r], top);
+            rows[r] = online_move(rows[r], top, shift[r]);
+            [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+                float p = online_weight(rows[r], t[r * KEYS + c]);
+                rows[r] = online_add(rows[r], t[r * KEYS + c], p);
+                t[r * KEYS + c] = p;
+            }
         }
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
             [[unroll]] for (uint r = 0u; r < BR; r++)
@@ -94,7 +98,8 @@ void main()
         float top = HEED_RULED_OUT;
         for (uint e = 0u; e < WG; e++)
             top = part_top[e] > top ? part_top[e] : top;
-        float shift = online_move(rows[r], top);
+        float shift = online_shift(rows[r], top);
+        rows[r] = online_move(rows[r], top, shift);
         part_sums[lane] = vec2(rows[r].sum, rows[r].weighted);
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++)
             part_o[lane * V_VECTORS + d] = acc[r * V_VECTORS + d] * shift;

@@ -70,9 +70,13 @@ void main()
                 t[r * KEYS + c] = x;
                 top = x > top ? x : top;
             }
-            shift[r] = online_move(rows[r], top);
-            [[unroll]] for (uint c = 0u; c < KEYS; c++)
-                t[r * KEYS + c] = online_add(rows[r], t[r * KEYS + c]);
+            shift[r] = online_shift(rows[r], top);
+            rows[r] = online_move(rows[r], top, shift[r]);
+            [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+                float p = online_weight(rows[r], t[r * KEYS + c]);
+                rows[r] = online_add(rows[r], t[r * KEYS + c], p);
+                t[r * KEYS + c] = p;
+            }
         }
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
             [[unroll]] for (uint r = 0u; r < BR; r++)

@@ -25,42 +25,42 @@ void main()
     uint weight_at = HEED_RESIDUAL(push, HEED_DEFORM_WEIGHTS) + slot;
     uint coord_at = HEED_RESIDUAL(push, HEED_DEFORM_COORDS) + slot * AXES;
     uint value_at = value_unit(batch, head, first);
-    float highest = 0.0, sum = 0.0;
-    bool broken = false;
+    Highest highest = Highest(0.0, false);
+    float sum = 0.0;
     if (FROM_OFFSETS)
-        highest = highest_logit(weight_at, points_total, broken);
+        highest = highest_logit(weight_at, points_total);
 
     for (uint l = 0u; l < levels; l++) {
         uvec3 level = load_level(l);
-        vec3 centre, unit;
+        Frame frame;
         if (FROM_OFFSETS)
-            reference_frame(REFERENCE_PER_LEVEL ? row * levels + l : row, level, centre, unit);
+            frame = reference_frame(REFERENCE_PER_LEVEL ? row * levels + l : row, level);
         for (uint p = 0u; p < level.y >> 16; p++) {
             float weight = weights[weight_at++];
             vec3 location = load_coords(coord_at);
             coord_at += AXES;
             if (FROM_OFFSETS) {
-                weight = exp(weight - highest);
+                weight = exp(weight - highest.logit);
                 sum += weight;
-                location = fma(location, unit, centre);
+                location = fma(location, frame.unit, frame.centre);
             }
-            uvec2 x, y, z;
-            vec2 wx, wy, wz;
-            place(location, level, x, y, z, wx, wy, wz);
+            Place at = place(location, level);
             // A block of its own for the loads: lavapipe is 1.3 times slower without.
-            if (wx == vec2(0.0) || wy == vec2(0.0) || wz == vec2(0.0))
+            if (at.x.weight == vec2(0.0) || at.y.weight == vec2(0.0) || at.z.weight == vec2(0.0))
                 continue;
             [[unroll]] for (uint k = 0u; k < NEIGHBOURS; k++) {
                 bool right = (k & 1u) != 0u, down = (k & 2u) != 0u, deep = (k & 4u) != 0u;
-                float share = (right ? wx.y : wx.x) * (down ? wy.y : wy.x) * (deep ? wz.y : wz.x);
+                float share = (right ? at.x.weight.y : at.x.weight.x) * (down ? at.y.weight.y : at.y.weight.x) *
+                              (deep ? at.z.weight.y : at.z.weight.x);
                 float part = share == 0.0 ? 0.0 : weight * share;
                 add_row(part, part != 0.0,
-                        value_at + (right ? x.y : x.x) + (down ? y.y : y.x) + (deep ? z.y : z.x), first);
+                        value_at + (right ? at.x.at.y : at.x.at.x) + (down ? at.y.at.y : at.y.at.x) +
+                            (deep ? at.z.at.y : at.z.at.x), first);
             }
         }
     }
 
     uint o_at = HEED_RESIDUAL(push, HEED_DEFORM_O) + batch * push.o_stride_batch + query * push.o_stride_row +
                 head * push.o_stride_head + first;
-    store_row(o_at, first, sum == 0.0 ? 0.0 : 1.0 / sum, broken);
+    store_row(o_at, first, sum == 0.0 ? 0.0 : 1.0 / sum, highest.broken);
 }

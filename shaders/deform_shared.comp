@@ -43,10 +43,9 @@ void main()
     uint weight_at = HEED_RESIDUAL(push, HEED_DEFORM_WEIGHTS) + slot;
     uint coord_at = HEED_RESIDUAL(push, HEED_DEFORM_COORDS) + slot * AXES;
     uint levels = push.counts & 0xffffu;
-    float highest = 0.0;
-    bool broken = false;
+    Highest highest = Highest(0.0, false);
     if (FROM_OFFSETS)
-        highest = highest_logit(weight_at, POINTS, broken);
+        highest = highest_logit(weight_at, POINTS);
 
     float sum = 0.0;
     uint first = block * BLOCK;
@@ -68,21 +67,18 @@ void main()
             float weight = weights[weight_at + p];
             vec3 location = load_coords(coord_at + p * AXES);
             if (FROM_OFFSETS) {
-                vec3 centre, unit;
-                reference_frame(REFERENCE_PER_LEVEL ? batch_query * levels + number : batch_query, level, centre, unit);
-                location = fma(location, unit, centre);
-                weight = exp(weight - highest);
+                Frame frame = reference_frame(REFERENCE_PER_LEVEL ? batch_query * levels + number : batch_query, level);
+                location = fma(location, frame.unit, frame.centre);
+                weight = exp(weight - highest.logit);
                 sum += weight;
             }
-            uvec2 x, y, z;
-            vec2 wx, wy, wz;
-            place(location, level, x, y, z, wx, wy, wz);
-            vec4 plane = wx.xyxy * wy.xxyy;
+            Place near = place(location, level);
+            vec4 plane = near.x.weight.xyxy * near.y.weight.xxyy;
             [[unroll]] for (uint e = 0u; e < ENTRIES; e++) {
-                vec4 share = VOLUME ? plane * (e == 0u ? wz.x : wz.y) : plane;
+                vec4 share = VOLUME ? plane * (e == 0u ? near.z.weight.x : near.z.weight.y) : plane;
                 uint i = local_row * PITCH + (p - begin) * ENTRIES + e;
                 vec4 part = mix(share * weight, vec4(0.0), equal(share, vec4(0.0)));
-                uvec4 at = x.xyxy + y.xxyy + (e == 0u ? z.x : z.y);
+                uvec4 at = near.x.at.xyxy + near.y.at.xxyy + (e == 0u ? near.z.at.x : near.z.at.y);
                 if (any(equal(NEAREST ? part.xxxx : part, vec4(0.0))))
                     at.x |= UNUSED;
                 s_at[i] = at;
@@ -111,5 +107,5 @@ void main()
     uint o_at = HEED_RESIDUAL(push, HEED_DEFORM_O) + batch * push.o_stride_batch + query * push.o_stride_row +
                 head * push.o_stride_head + first;
     if (row < push.queries)
-        store_row(o_at, first, sum == 0.0 ? 0.0 : 1.0 / sum, broken);
+        store_row(o_at, first, sum == 0.0 ? 0.0 : 1.0 / sum, highest.broken);
 }

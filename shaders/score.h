@@ -3,15 +3,7 @@
 #ifndef HEED_SCORE_H
 #define HEED_SCORE_H
 
-#ifdef VULKAN
-#define HEED_BITS(x) floatBitsToUint(x)
-#define HEED_FLOAT(x) uintBitsToFloat(x)
-#define HEED_UINT uint
-#else
-#define HEED_BITS(x) as_uint(x)
-#define HEED_FLOAT(x) as_float(x)
-#define HEED_UINT uint
-#endif
+#include "language.h"
 
 /* A pair that is ruled out, and the least that an attended pair can be: finite, because compilers may assume that there
  * are no infinities, and neighbours, because masks of the lowest f32 are added like any other. */
@@ -44,7 +36,7 @@ float heed_log(float x)
 /* Drivers make tanh of two exponentials, which cancels near 0 and overflows far away. Polynomial: Cephes tanhf. */
 float heed_tanh(float x)
 {
-    float a = abs(x);
+    float a = HEED_ABS(x);
     if (a < 0.625f) {
         float z = x * x;
         float p = fma(fma(fma(fma(-5.70498872745e-3f, z, 2.06390887954e-2f), z, -5.37397155531e-2f), z,
@@ -73,16 +65,16 @@ float heed_distance_power(float squared, float exponent)
     if (exponent == 1.0f)
         return sqrt(squared);
     float k = 0.5f * exponent;
-    int e = int(HEED_BITS(squared) >> 23) - 127;
+    int e = HEED_INT(HEED_BITS(squared) >> 23) - 127;
     float m = HEED_FLOAT((HEED_BITS(squared) & 0x7fffffu) | 0x3f800000u);
     if (m > 1.41421356f) {
         m *= 0.5f;
         e += 1;
     }
     float k_high = HEED_FLOAT(HEED_BITS(k) & 0xfffff000u);
-    float whole = k_high * float(e);
+    float whole = k_high * HEED_CAST(float, e);
     float base = floor(whole + 0.5f);
-    float rest = (whole - base) + fma(k - k_high, float(e), k * log2(m));
+    float rest = (whole - base) + fma(k - k_high, HEED_CAST(float, e), k * log2(m));
     return exp2(rest) * exp2(clamp(base, -126.0f, 127.0f));
 }
 

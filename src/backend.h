@@ -19,12 +19,16 @@ struct heed_backend_ops {
     /* Solves problems itself, without steps: plans are not lowered and the kernel has this name. NULL: needs steps. */
     const char *direct_kernel;
 
+    /* plan_compile may refuse what accepts() took: only the driver's compiler knows what a kernel needs. */
+    bool compile_refuses;
+
     void (*device_destroy)(heed_device *device);
     enum heed_status (*save_cache)(heed_device *device); /* NULL: nothing is ever kept */
 
     /* Is a kernel in this build? NULL: all are. */
     bool (*has_kernel)(unsigned kernel); /* enum heed_kernel */
-    /* Make pipelines for plan->steps (in plan->backend), or free them (plan->backend may be NULL). */
+    /* Make pipelines for plan->steps (in plan->backend), or free them (plan->backend may be NULL). HEED_ERR_UNSUPPORTED is
+     * not logged, plan->refusal says why: the next kernel of the list is tried. */
     enum heed_status (*plan_compile)(heed_plan *plan);
     void (*plan_release)(heed_plan *plan);
 
@@ -58,12 +62,17 @@ struct heed_fence {
 /* Each backend's entry points. list: appends to infos up to capacity, adds to *count; a missing loader is no error. */
 enum heed_status heed_reference_list(heed_context *context, struct heed_device_info *infos, uint32_t capacity,
                                      uint32_t *count);
-enum heed_status heed_reference_create(heed_context *context, const struct heed_device_desc *desc,
+enum heed_status heed_reference_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
                                        heed_device **device);
 enum heed_status heed_vulkan_list(heed_context *context, struct heed_device_info *infos, uint32_t capacity,
                                   uint32_t *count);
-/* `index`: the entry of heed_vulkan_list to open; desc gives the limits. */
+/* `index`: the entry of the backend's list to open; desc gives the limits. */
 enum heed_status heed_vulkan_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
+                                    heed_device **device);
+
+enum heed_status heed_opencl_list(heed_context *context, struct heed_device_info *infos, uint32_t capacity,
+                                  uint32_t *count);
+enum heed_status heed_opencl_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
                                     heed_device **device);
 
 /* HEED_ERR_BACKEND in a process that was forked off the one that made the device. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The header of a kept pipeline cache. The hash is against damage, not against an enemy: who can write the blob could
- * as well write the app. */
+ * The header of a kept blob, and the entries of OpenCL's. The hash is against damage, not against an enemy: who can
+ * write the blob could as well write the app. */
 #include "cache.h"
 
 #include <inttypes.h>
@@ -11,7 +11,7 @@ struct header {
     char magic[8];
     uint32_t heed_version; /* its kernels: another version's would only fill the cache */
     uint32_t vendor_id, device_id, driver_id, driver_version;
-    uint32_t zero;
+    uint32_t api;
     uint8_t uuid[16];
     uint64_t bytes; /* of what follows the header */
     uint64_t hash;  /* of the header up to here, and of what follows it */
@@ -24,6 +24,11 @@ struct driver_header {
     uint8_t uuid[16];
 };
 _Static_assert(sizeof(struct driver_header) == HEED_CACHE_DRIVER_HEADER, "no padding");
+
+struct entry_header {
+    uint64_t key[2], bytes;
+};
+enum { ENTRY_HEADER = sizeof(struct entry_header) };
 
 static const char magic[8] = "heedpipe";
 static const uint32_t version = HEED_VERSION_MAJOR << 22 | HEED_VERSION_MINOR << 12 | HEED_VERSION_PATCH;
@@ -44,8 +49,9 @@ static uint64_t blob_hash(const void *blob, size_t bytes)
 
 void heed_cache_key(const struct heed_cache_identity *identity, char key[HEED_CACHE_KEY])
 {
-    snprintf(key, HEED_CACHE_KEY, "vulkan-%08" PRIx32 "-%08" PRIx32 "-%08" PRIx32, identity->vendor_id,
-             identity->device_id, identity->driver_id);
+    snprintf(key, HEED_CACHE_KEY, "%s-%08" PRIx32 "-%08" PRIx32 "-%08" PRIx32,
+             identity->api == HEED_CACHE_OPENCL ? "opencl" : "vulkan", identity->vendor_id, identity->device_id,
+             identity->driver_id);
 }
 
 void heed_cache_seal(const struct heed_cache_identity *identity, void *blob, size_t bytes)
@@ -56,6 +62,7 @@ void heed_cache_seal(const struct heed_cache_identity *identity, void *blob, siz
         .device_id = identity->device_id,
         .driver_id = identity->driver_id,
         .driver_version = identity->driver_version,
+        .api = (uint32_t)identity->api,
         .bytes = bytes - HEED_CACHE_HEADER,
     };
     memcpy(header.magic, magic, sizeof magic);
@@ -71,18 +78,47 @@ static bool refuse(char *why, size_t why_size, const char *what, uint64_t is, ui
     return false;
 }
 
+/* The driver's own header says the same, if it was the driver that wrote it. */
+static bool check_driver(const struct heed_cache_identity *identity, const void *blob, size_t bytes, char *why,
+                         size_t why_size)
+{
+    struct driver_header driver;
+    memcpy(&driver, (const char *)blob + HEED_CACHE_HEADER, sizeof driver);
+    if (driver.bytes < sizeof driver || driver.bytes > bytes - HEED_CACHE_HEADER)
+        return refuse(why, why_size, "length of the driver's header", driver.bytes, sizeof driver);
+    if (driver.version != 1)
+        return refuse(why, why_size, "version of the driver's header", driver.version, 1);
+    if (driver.vendor_id != identity->vendor_id)
+        return refuse(why, why_size, "vendor of the driver's header", driver.vendor_id, identity->vendor_id);
+    if (driver.device_id != identity->device_id)
+        return refuse(why, why_size, "device of the driver's header", driver.device_id, identity->device_id);
+    if (memcmp(driver.uuid, identity->uuid, sizeof driver.uuid) != 0) {
+        snprintf(why, why_size, "the driver's header is of another pipelineCacheUUID");
+        return false;
+    }
+    return true;
+}
+
+static bool check_entries(const void *blob, size_t bytes, char *why, size_t why_size)
+{
+    struct heed_cache_entry entry;
+    size_t at = HEED_CACHE_HEADER;
+    while (heed_cache_next(blob, bytes, &at, &entry))
+        ;
+    return at == bytes || refuse(why, why_size, "the end of its last whole entry", at, bytes);
+}
+
 bool heed_cache_check(const struct heed_cache_identity *identity, const void *blob, size_t bytes, char *why,
                       size_t why_size)
 {
     struct header header;
-    struct driver_header driver;
-    if (bytes < HEED_CACHE_HEADER + HEED_CACHE_DRIVER_HEADER) {
-        snprintf(why, why_size, "%zu bytes are fewer than its headers, %d", bytes,
-                 HEED_CACHE_HEADER + HEED_CACHE_DRIVER_HEADER);
+    const size_t least =
+        HEED_CACHE_HEADER + (identity->api == HEED_CACHE_VULKAN ? (size_t)HEED_CACHE_DRIVER_HEADER : ENTRY_HEADER);
+    if (bytes < least) {
+        snprintf(why, why_size, "%zu bytes are fewer than its headers, %zu", bytes, least);
         return false;
     }
     memcpy(&header, blob, sizeof header);
-    memcpy(&driver, (const char *)blob + HEED_CACHE_HEADER, sizeof driver);
     if (memcmp(header.magic, magic, sizeof magic) != 0) {
         snprintf(why, why_size, "it does not begin with \"heedpipe\"");
         return false;
@@ -95,6 +131,7 @@ bool heed_cache_check(const struct heed_cache_identity *identity, const void *bl
         {"vendor", header.vendor_id, identity->vendor_id},
         {"device", header.device_id, identity->device_id},
         {"driver", header.driver_id, identity->driver_id},
+        {"API", header.api, identity->api},
         {"the driver's version", header.driver_version, identity->driver_version},
         {"length", header.bytes, bytes - HEED_CACHE_HEADER},
     };
@@ -108,18 +145,73 @@ bool heed_cache_check(const struct heed_cache_identity *identity, const void *bl
     const uint64_t hash = blob_hash(blob, bytes);
     if (header.hash != hash)
         return refuse(why, why_size, "hash", header.hash, hash);
-    /* The driver's own header says the same, if it was the driver that wrote it. */
-    if (driver.bytes < sizeof driver || driver.bytes > header.bytes)
-        return refuse(why, why_size, "length of the driver's header", driver.bytes, sizeof driver);
-    if (driver.version != 1)
-        return refuse(why, why_size, "version of the driver's header", driver.version, 1);
-    if (driver.vendor_id != identity->vendor_id)
-        return refuse(why, why_size, "vendor of the driver's header", driver.vendor_id, identity->vendor_id);
-    if (driver.device_id != identity->device_id)
-        return refuse(why, why_size, "device of the driver's header", driver.device_id, identity->device_id);
-    if (memcmp(driver.uuid, identity->uuid, sizeof driver.uuid) != 0) {
-        snprintf(why, why_size, "the driver's header is of another pipelineCacheUUID");
-        return false;
+    return identity->api == HEED_CACHE_VULKAN ? check_driver(identity, blob, bytes, why, why_size)
+                                              : check_entries(blob, bytes, why, why_size);
+}
+
+void *heed_cache_load(heed_context *context, const struct heed_cache_identity *identity, size_t *bytes)
+{
+    const struct heed_cache *cache = &context->cache;
+    char key[HEED_CACHE_KEY], why[160];
+    if (!cache->get)
+        return NULL;
+    heed_cache_key(identity, key);
+    *bytes = cache->get(cache->user, key, NULL, 0);
+    if (*bytes == 0) {
+        heed_log(context, HEED_LOG_INFO, "cache: nothing is kept as \"%s\"", key);
+        return NULL;
     }
+    void *blob = *bytes <= HEED_CACHE_MOST ? heed_alloc(context, *bytes, 1) : NULL;
+    if (!blob) {
+        heed_log(context, HEED_LOG_WARN, "cache: \"%s\" is not used: %zu bytes are %s", key, *bytes,
+                 *bytes > HEED_CACHE_MOST ? "more than 1 GiB" : "more than there is of host memory");
+        return NULL;
+    }
+    const size_t copied = cache->get(cache->user, key, blob, *bytes);
+    if (copied != *bytes) {
+        heed_log(context, HEED_LOG_WARN, "cache: \"%s\" had %zu bytes and now has %zu: not used", key, *bytes, copied);
+    } else if (!heed_cache_check(identity, blob, *bytes, why, sizeof why)) {
+        heed_log(context, HEED_LOG_WARN, "cache: \"%s\" is not used: %s", key, why);
+    } else {
+        heed_log(context, HEED_LOG_INFO, "cache: %zu bytes of \"%s\"", *bytes, key);
+        return blob;
+    }
+    heed_free(context, blob);
+    return NULL;
+}
+
+/* ---- OpenCL's entries: key, length, and the binary up to a multiple of 8 bytes */
+
+static size_t padded(size_t bytes)
+{
+    return (bytes + 7) / 8 * 8;
+}
+
+size_t heed_cache_entry_bytes(size_t bytes)
+{
+    return ENTRY_HEADER + padded(bytes);
+}
+
+bool heed_cache_next(const void *blob, size_t bytes, size_t *at, struct heed_cache_entry *entry)
+{
+    struct entry_header header;
+    if (bytes - *at < sizeof header)
+        return false;
+    memcpy(&header, (const char *)blob + *at, sizeof header);
+    const size_t left = bytes - *at - sizeof header;
+    if (header.bytes == 0 || header.bytes > left || padded((size_t)header.bytes) > left)
+        return false;
+    *entry = (struct heed_cache_entry){.key = {header.key[0], header.key[1]},
+                                       .bytes = (size_t)header.bytes,
+                                       .data = (const char *)blob + *at + sizeof header};
+    *at += heed_cache_entry_bytes(entry->bytes);
     return true;
+}
+
+void heed_cache_write_entry(void *blob, size_t *at, const struct heed_cache_entry *entry)
+{
+    const struct entry_header header = {{entry->key[0], entry->key[1]}, entry->bytes};
+    memcpy((char *)blob + *at, &header, sizeof header);
+    memcpy((char *)blob + *at + sizeof header, entry->data, entry->bytes);
+    *at += heed_cache_entry_bytes(entry->bytes);
 }

@@ -14,23 +14,31 @@
 
 enum { LIST_MAX = 64 };
 
-static enum heed_status list_all(heed_context *context, enum heed_backend backend, struct heed_device_info *infos,
-                                 uint32_t capacity, uint32_t *count)
-{
-    enum heed_status status = HEED_OK;
-    *count = 0;
+/* In the order of heed_device_list. */
+static const struct backend {
+    enum heed_backend backend;
+    enum heed_status (*list)(heed_context *context, struct heed_device_info *infos, uint32_t capacity, uint32_t *count);
+    enum heed_status (*create)(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
+                               heed_device **device);
+} backends[] = {
 #ifdef HEED_HAVE_VULKAN
-    if (backend == HEED_BACKEND_AUTO || backend == HEED_BACKEND_VULKAN)
-        status = heed_vulkan_list(context, infos, capacity, count);
+    {HEED_BACKEND_VULKAN, heed_vulkan_list, heed_vulkan_create},
 #endif
-    if (status == HEED_OK && (backend == HEED_BACKEND_AUTO || backend == HEED_BACKEND_REFERENCE))
-        status = heed_reference_list(context, infos, capacity, count);
-    return status;
+#ifdef HEED_HAVE_OPENCL
+    {HEED_BACKEND_OPENCL, heed_opencl_list, heed_opencl_create},
+#endif
+    {HEED_BACKEND_REFERENCE, heed_reference_list, heed_reference_create},
+};
+enum { BACKENDS = sizeof backends / sizeof *backends };
+
+static bool is_asked_for(enum heed_backend asked, const struct backend *backend)
+{
+    return asked == HEED_BACKEND_AUTO || asked == backend->backend;
 }
 
 static enum heed_status check_backend(heed_context *context, enum heed_backend backend)
 {
-    if ((unsigned)backend > HEED_BACKEND_VULKAN)
+    if ((unsigned)backend > HEED_BACKEND_OPENCL)
         return heed_fail(context, HEED_ERR_ARGUMENT, "device: backend %d is not one of heed_backend", (int)backend);
     return HEED_OK;
 }
@@ -41,10 +49,17 @@ enum heed_status heed_device_list(heed_context *context, enum heed_backend backe
     if (!context || !count)
         return HEED_ERR_ARGUMENT;
     enum heed_status status = check_backend(context, backend);
-    return status == HEED_OK ? list_all(context, backend, infos, infos ? *count : 0, count) : status;
+    const uint32_t capacity = infos && status == HEED_OK ? *count : 0;
+    *count = 0;
+    for (int b = 0; status == HEED_OK && b < BACKENDS; b++)
+        if (is_asked_for(backend, &backends[b]))
+            status = backends[b].list(context, infos, capacity, count);
+    return status;
 }
 
-/* Lower is better. */
+enum { GPU_RANK = 1 };
+
+/* Lower is better; to GPU_RANK it is a GPU. */
 static int type_rank(enum heed_device_type type)
 {
     switch (type) {
@@ -109,6 +124,22 @@ bool heed_device_matches(const struct heed_device_info *info, uint32_t index, co
     return matches_uuid(info->uuid, select) || (*select && contains_ignoring_case(info->name, select));
 }
 
+/* The reference is for those who ask for it, and for machines that have nothing else. */
+static bool is_better(const struct heed_device_info *info, const struct heed_device_info *best)
+{
+    return info->backend != HEED_BACKEND_REFERENCE && type_rank(info->type) < type_rank(best->type);
+}
+
+static enum heed_status fail_no_device(heed_context *context, const struct heed_device_desc *desc, uint32_t count)
+{
+    if (desc->select)
+        return heed_fail(context, HEED_ERR_NO_DEVICE,
+                         "device: \"%s\" is no index, UUID or part of a name of the %u devices found", desc->select,
+                         count);
+    return heed_fail(context, HEED_ERR_NO_DEVICE, "device: no %s device found (is a driver installed?)",
+                     desc->backend == HEED_BACKEND_OPENCL ? "OpenCL" : "Vulkan");
+}
+
 enum heed_status heed_device_create(heed_context *context, const struct heed_device_desc *desc, heed_device **device)
 {
     if (!context || !device)
@@ -128,30 +159,24 @@ enum heed_status heed_device_create(heed_context *context, const struct heed_dev
     struct heed_device_info *infos = heed_alloc(context, LIST_MAX, sizeof *infos);
     if (!infos)
         return heed_fail_memory(context);
-    uint32_t count, best = UINT32_MAX;
-    status = list_all(context, desc->backend, infos, LIST_MAX, &count);
-    if (status == HEED_OK) {
-        for (uint32_t i = 0; i < count && i < LIST_MAX; i++) {
-            /* The reference is for those who ask for it, and for machines that have nothing else. */
-            bool better = best == UINT32_MAX || (infos[i].backend != HEED_BACKEND_REFERENCE &&
-                                                 type_rank(infos[i].type) < type_rank(infos[best].type));
-            if (heed_device_matches(&infos[i], i, desc->select) && better)
-                best = i;
+    uint32_t count = 0, seen = 0, best = UINT32_MAX;
+    const struct backend *chosen = NULL;
+    for (const struct backend *b = backends; status == HEED_OK && b < backends + BACKENDS; b++) {
+        /* Drivers take time to come up, and some to fail. */
+        if (!is_asked_for(desc->backend, b) || (chosen && type_rank(infos[best].type) <= GPU_RANK))
+            continue;
+        status = b->list(context, infos, LIST_MAX, &count);
+        for (; status == HEED_OK && seen < count && seen < LIST_MAX; seen++) {
+            if (heed_device_matches(&infos[seen], seen, desc->select) &&
+                (!chosen || is_better(&infos[seen], &infos[best]))) {
+                best = seen;
+                chosen = b;
+            }
         }
-        if (best == UINT32_MAX && desc->select)
-            status = heed_fail(context, HEED_ERR_NO_DEVICE,
-                               "device: \"%s\" is no index, UUID or part of a name of the %u "
-                               "devices found",
-                               desc->select, count);
-        else if (best == UINT32_MAX)
-            status = heed_fail(context, HEED_ERR_NO_DEVICE, "device: no Vulkan device found (is a driver installed?)");
     }
-    if (status == HEED_OK && infos[best].backend == HEED_BACKEND_REFERENCE)
-        status = heed_reference_create(context, desc, device);
-#ifdef HEED_HAVE_VULKAN
-    else if (status == HEED_OK)
-        status = heed_vulkan_create(context, desc, infos[best].index, device);
-#endif
+    if (status == HEED_OK)
+        status =
+            chosen ? chosen->create(context, desc, infos[best].index, device) : fail_no_device(context, desc, count);
     heed_free(context, infos);
     return status;
 }

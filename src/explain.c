@@ -101,6 +101,7 @@ static enum heed_status explain(heed_device *device, enum heed_op op, const void
     else
         append_attention(t, &plan->problem.attention);
 
+    status = device->ops->compile_refuses ? heed_plan_make(plan, kernel) : heed_plan_select(plan, kernel);
     append(t, "kernels, best first:\n");
     uint32_t count = 0;
     if (device->ops->direct_kernel) {
@@ -110,11 +111,14 @@ static enum heed_status explain(heed_device *device, enum heed_op op, const void
         for (uint32_t i = 0; i < count; i++) {
             char why[256] = "";
             bool yes = list[i].accepts(&list[i], plan, why, sizeof why);
+            if (yes && plan->refusals && plan->refusals[i][0]) {
+                yes = false;
+                snprintf(why, sizeof why, "%s", plan->refusals[i]);
+            }
             bool preferred = yes && (!list[i].prefers || list[i].prefers(&list[i], plan));
             append(t, "  %-28s %s%s\n", list[i].name, preferred ? "yes" : yes ? "if asked for by name" : "no: ", why);
         }
     }
-    status = heed_plan_select(plan, kernel);
     if (status == HEED_OK) {
         append(t, "plan: %s\n", plan->kernel);
         append_steps(t, plan);
@@ -122,6 +126,7 @@ static enum heed_status explain(heed_device *device, enum heed_op op, const void
         append(t, "plan: none\n");
         status = HEED_OK;
     }
+    device->ops->plan_release(plan);
     heed_plan_clear(plan);
     heed_free(device->context, plan);
     return status;

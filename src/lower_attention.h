@@ -18,6 +18,8 @@ struct tile {
     /* On matrix units, filled in for the device: group, kernel and slice are too. */
     struct heed_matrix_shape matrix;
     uint32_t subgroup, columns; /* its invocations; how many of them share rows */
+    /* For processors by OpenCL: of a vector, and how many keys or features are multiplied with one at a time. */
+    uint32_t lanes, vectors;
 };
 
 /* Constants of one of the three stages. */

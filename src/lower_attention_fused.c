@@ -4,6 +4,7 @@
 
 enum {
     MERGE_GROUP = 64,
+    CORE_GROUPS = 2,   /* so that cores end at about the same time */
     LEAST_CHUNK = 128, /* keys of a split: fewer would cost less than writing and merging their part of the output */
 };
 
@@ -83,6 +84,10 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
             step->spec[HEED_SPEC_VALUE_COLUMNS] = layout.value_columns;
         }
         step->spec[HEED_SPEC_DIM_V_SLICE] = slice;
+        if (tile->lanes > 0) {
+            step->spec[HEED_SPEC_LANES] = tile->lanes;
+            step->spec[HEED_SPEC_COLUMNS] = tile->vectors;
+        }
         if (tile->subgroup > 0)
             heed_lower_matrix_describe(tile, d, step);
         heed_lower_bind_part(l, step, HEED_ATTN_Q, &l->q, part, 0, 0);
@@ -133,6 +138,8 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
  * has. */
 static uint32_t enough_groups(const struct heed_device_info *info, const struct tile *tile)
 {
+    if (tile->lanes > 0) /* a group is one work-item, and keeps a core busy */
+        return CORE_GROUPS * (info->compute_units > 0 ? info->compute_units : 2);
     if (info->type == HEED_DEVICE_CPU)
         return 4;
     uint32_t units = info->compute_units > 0                ? info->compute_units

@@ -103,11 +103,8 @@ bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struc
     }
     *tile = *row;
     tile->kernel = input == HEED_F16 ? HEED_KERNEL_ATTN_MATRIX : HEED_KERNEL_ATTN_MATRIX_BF16;
-    if (plan->device->ops->has_kernel && !plan->device->ops->has_kernel(tile->kernel)) {
-        snprintf(why, why_size, "%s was left out of this build, whose shader compiler is too old for it",
-                 heed_kernel_name(tile->kernel));
+    if (!heed_plan_has_kernel(plan, tile->kernel, why, why_size))
         return false;
-    }
     tile->matrix = *shape;
     tile->subgroup = info->limits.subgroup_size_min;
     if (tile->subgroup > 64) { /* a row has 8 keys for each of its lanes at least */

@@ -13,6 +13,8 @@ static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_MATRIX_BF16] = "attn_matrix_bf16",
     [HEED_KERNEL_ATTN_LANES] = "attn_lanes",
     [HEED_KERNEL_ATTN_KEYS] = "attn_keys",
+    [HEED_KERNEL_ATTN_ROWS] = "attn_rows",
+    [HEED_KERNEL_ATTN_FEATURES] = "attn_features",
     [HEED_KERNEL_ATTN_MERGE] = "attn_merge",
     [HEED_KERNEL_ATTN_SCORES] = "attn_scores",
     [HEED_KERNEL_ATTN_SCORES_LANES] = "attn_scores_lanes",
@@ -26,9 +28,28 @@ static const char *const kernel_names[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_DEFORM_SHARED] = "deform_shared",
 };
 
+/* How many budgets of a dispatch fit a submission: 1 s, where amdgpu resets a GPU after 2 (lockup_timeout). */
+enum { DISPATCHES_OF_A_SUBMISSION = 10 };
+
 const char *heed_kernel_name(enum heed_kernel kernel)
 {
     return kernel_names[kernel];
+}
+
+bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *why, size_t why_size)
+{
+    const struct heed_backend_ops *ops = plan->device->ops;
+    bool opencl = ops->backend == HEED_BACKEND_OPENCL;
+    if (!opencl && (kernel == HEED_KERNEL_ATTN_ROWS || kernel == HEED_KERNEL_ATTN_FEATURES))
+        snprintf(why, why_size, "%s is for OpenCL, and the device is not driven by it", heed_kernel_name(kernel));
+    else if (!ops->has_kernel || ops->has_kernel(kernel))
+        return true;
+    else if (opencl)
+        snprintf(why, why_size, "%s is not for OpenCL, by which the device is driven", heed_kernel_name(kernel));
+    else
+        snprintf(why, why_size, "%s was left out of this build, whose shader compiler is too old for it",
+                 heed_kernel_name(kernel));
+    return false;
 }
 
 struct heed_step *heed_plan_add_step(heed_plan *plan)
@@ -55,6 +76,23 @@ uint64_t heed_plan_add_scratch(heed_plan *plan, uint64_t bytes)
     uint64_t offset = plan->scratch_bytes;
     plan->scratch_bytes += (bytes + HEED_SCRATCH_ALIGNMENT - 1) / HEED_SCRATCH_ALIGNMENT * HEED_SCRATCH_ALIGNMENT;
     return offset;
+}
+
+uint32_t heed_plan_submission(const heed_plan *plan, uint32_t first)
+{
+    const uint64_t budget = plan->device->info.limits.max_dispatch_ns;
+    const uint64_t most =
+        budget > UINT64_MAX / DISPATCHES_OF_A_SUBMISSION ? UINT64_MAX : budget * DISPATCHES_OF_A_SUBMISSION;
+    uint64_t ns = 0;
+    uint32_t count = 0;
+    while (first + count < plan->step_count) {
+        const uint64_t step_ns = plan->steps[first + count].ns;
+        if (count > 0 && (ns > most || step_ns > most - ns))
+            break;
+        ns = step_ns > UINT64_MAX - ns ? UINT64_MAX : ns + step_ns;
+        count++;
+    }
+    return count;
 }
 
 const struct heed_candidate *heed_plan_candidates(const heed_plan *plan, uint32_t *count)
@@ -117,7 +155,9 @@ enum heed_status heed_plan_select(heed_plan *plan, const char *name)
         if (name && strcmp(name, list[i].name) != 0)
             continue;
         known = true;
-        if (!list[i].accepts(&list[i], plan, why, sizeof why))
+        if (plan->refusals && plan->refusals[i][0])
+            snprintf(why, sizeof why, "%s", plan->refusals[i]);
+        else if (!list[i].accepts(&list[i], plan, why, sizeof why))
             heed_log(context, HEED_LOG_DEBUG, "%s: %s refuses: %s", op, list[i].name, why);
         else if (name || !list[i].prefers || list[i].prefers(&list[i], plan))
             chosen = &list[i];
@@ -128,6 +168,7 @@ enum heed_status heed_plan_select(heed_plan *plan, const char *name)
         chosen = fallback;
     if (chosen) {
         snprintf(plan->kernel, sizeof plan->kernel, "%s", chosen->name);
+        plan->candidate = (uint32_t)(chosen - list);
         enum heed_status status = chosen->lower(chosen, plan);
         if (status == HEED_OK)
             warn_of_long_dispatch(plan);
@@ -140,11 +181,44 @@ enum heed_status heed_plan_select(heed_plan *plan, const char *name)
                      plan->device->info.name, name ? name : list[count - 1].name, why);
 }
 
-void heed_plan_clear(heed_plan *plan)
+static void clear_steps(heed_plan *plan)
 {
     heed_free(plan->device->context, plan->steps);
     plan->steps = NULL;
     plan->step_count = plan->step_capacity = 0;
+    plan->scratch_bytes = 0;
+}
+
+void heed_plan_clear(heed_plan *plan)
+{
+    clear_steps(plan);
+    heed_free(plan->device->context, plan->refusals);
+    plan->refusals = NULL;
+}
+
+enum heed_status heed_plan_make(heed_plan *plan, const char *name)
+{
+    heed_context *context = plan->device->context;
+    for (;;) {
+        enum heed_status status = heed_plan_select(plan, name);
+        if (status == HEED_OK)
+            status = plan->device->ops->plan_compile(plan);
+        if (status != HEED_ERR_UNSUPPORTED || !plan->refusal[0])
+            return status;
+        const char *op = heed_op_name(plan->op);
+        if (name)
+            return heed_fail(context, status, "%s: %s refuses: %s", op, name, plan->refusal);
+        uint32_t count;
+        heed_plan_candidates(plan, &count);
+        if (!plan->refusals)
+            plan->refusals = heed_alloc(context, count, sizeof *plan->refusals);
+        if (!plan->refusals)
+            return heed_fail_memory(context);
+        heed_log(context, HEED_LOG_DEBUG, "%s: %s refuses: %s", op, plan->kernel, plan->refusal);
+        memcpy(plan->refusals[plan->candidate], plan->refusal, sizeof plan->refusal);
+        plan->refusal[0] = 0;
+        clear_steps(plan);
+    }
 }
 
 enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_op op, const void *desc)
@@ -178,9 +252,7 @@ static enum heed_status create(heed_device *device, enum heed_op op, const void 
         return heed_fail_memory(device->context);
     enum heed_status status = heed_plan_init(plan, device, op, desc);
     if (status == HEED_OK)
-        status = heed_plan_select(plan, kernel);
-    if (status == HEED_OK)
-        status = device->ops->plan_compile(plan);
+        status = heed_plan_make(plan, kernel);
     if (status != HEED_OK) {
         heed_plan_clear(plan);
         heed_free(device->context, plan);

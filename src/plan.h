@@ -16,6 +16,8 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_MATRIX_BF16, /* with -DHEED_BF16 */
     HEED_KERNEL_ATTN_LANES,
     HEED_KERNEL_ATTN_KEYS,
+    HEED_KERNEL_ATTN_ROWS,     /* OpenCL only */
+    HEED_KERNEL_ATTN_FEATURES, /* OpenCL only */
     HEED_KERNEL_ATTN_MERGE,
     HEED_KERNEL_ATTN_SCORES,
     HEED_KERNEL_ATTN_SCORES_LANES,
@@ -31,6 +33,8 @@ enum heed_kernel {
 };
 /* "attn_fused", "attn_fused_subgroup", ...: the name of the .spv without its ending. */
 const char *heed_kernel_name(enum heed_kernel kernel);
+/* Does the device's API have it, and this build? False: the NULL-terminated reason is in `why`. */
+bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *why, size_t why_size);
 
 /* Part of an argument (or of the scratch) that a step sees as binding number i. `offset` and `bytes` count from the
  * argument's own start. The device may want offsets aligned more than the caller's are: the backend binds from the
@@ -54,6 +58,8 @@ struct heed_step {
     struct heed_step_binding bindings[HEED_MAX_BINDINGS];
 };
 
+enum { HEED_REFUSAL = 192 };
+
 struct heed_plan {
     heed_device *device;
     enum heed_op op;
@@ -64,6 +70,9 @@ struct heed_plan {
     const struct heed_args *args; /* those of the problem */
     uint32_t offset_alignment;    /* those of the problem's descriptor */
     char kernel[64];
+    uint32_t candidate;             /* in the op's list, which has the name */
+    char refusal[HEED_REFUSAL];     /* why plan_compile returned HEED_ERR_UNSUPPORTED */
+    char (*refusals)[HEED_REFUSAL]; /* that of each candidate, "" if none; NULL: plan_compile refused nothing */
     struct heed_step *steps; /* none on a backend that runs problems directly */
     uint32_t step_count, step_capacity;
     uint64_t scratch_bytes;
@@ -78,6 +87,10 @@ enum { HEED_SCRATCH_ALIGNMENT = 256 };
 /* For lowering: append a zeroed step (NULL: out of host memory), or reserve scratch (its offset, 256-byte aligned). */
 struct heed_step *heed_plan_add_step(heed_plan *plan);
 uint64_t heed_plan_add_scratch(heed_plan *plan, uint64_t bytes);
+
+/* The steps from `first` on that a backend gives to the driver at once, so that none takes too long. 0: there are no
+ * more. */
+uint32_t heed_plan_submission(const heed_plan *plan, uint32_t first);
 
 /* A way to solve a problem: a row of an op's list, in the order of preference. */
 struct heed_candidate {

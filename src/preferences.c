@@ -49,6 +49,9 @@ static const struct {
      * 26.1.6 for a G610 spills 3 to 18 with 4 vec4 of output a lane, none with 2 and one row of scores (56 to 59). */
     {ARM_PROPRIETARY, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_TINY_TILES},
     {MESA_PANVK, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_TINY_TILES},
+    /* llvmpipe by OpenCL, 26.1.6: attn_rows for 18 x 35 keys of 8 features did not come to an end in 200 s, where tiles
+     * took 4. */
+    {HEED_DRIVER_CL_RUSTICL, 0, UINT32_MAX, HEED_AVOIDS_VECTORS},
     /* 8 heads of 1 x 1500 keys of 64 features, keys against the 16x32 tile: 7 : 55 CPU ms, the pipeline 1.2 s.
      * attn_lanes: 64 features in bf16 were stopped after 100 s, others when they took 10 GB. */
     {GOOGLE_SWIFTSHADER, 0, UINT32_MAX, HEED_PREFERS_LANES | HEED_AVOIDS_LONG_CODE | HEED_AVOIDS_LANES},

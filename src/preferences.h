@@ -16,6 +16,22 @@ enum heed_preference {
     HEED_PREFERS_TINY_TILES = 256,  /* fewer still: one row of scores, two vec4 of output */
     HEED_PREFERS_LEAST_TILES = 512, /* one of each */
     HEED_PREFERS_STAGED = 1024,     /* not even that many: the stages are all that does not spill */
+    HEED_AVOIDS_VECTORS = 2048,     /* a processor whose compiler takes vectors of OpenCL C apart, for minutes */
+};
+
+/* heed_device_info.driver_id on OpenCL, by the name of the platform. VkDriverId is far below. */
+enum {
+    HEED_DRIVER_CL_POCL = 0x434c0001,
+    HEED_DRIVER_CL_RUSTICL,
+    HEED_DRIVER_CL_CLOVER,
+    HEED_DRIVER_CL_CLVK,
+    HEED_DRIVER_CL_NVIDIA,
+    HEED_DRIVER_CL_AMD,
+    HEED_DRIVER_CL_INTEL,
+    HEED_DRIVER_CL_ARM,
+    HEED_DRIVER_CL_QUALCOMM,
+    HEED_DRIVER_CL_APPLE,
+    HEED_DRIVER_CL_OCLGRIND,
 };
 
 /* heed_preference flags. */

@@ -12,6 +12,8 @@ const struct heed_candidate *heed_plan_candidates(const heed_plan *plan, uint32_
 enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_op op, const void *desc);
 /* Chooses (name NULL: the first that accepts) and lowers. */
 enum heed_status heed_plan_select(heed_plan *plan, const char *name);
+/* The same, and compiles: where the driver refuses a kernel of no name, the next of the list. */
+enum heed_status heed_plan_make(heed_plan *plan, const char *name);
 /* Frees what heed_plan_select made. */
 void heed_plan_clear(heed_plan *plan);
 

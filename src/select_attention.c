@@ -23,6 +23,8 @@ static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     uint32_t q_vectors = ceil_div(d->dim_qk, 4), v_vectors = ceil_div(heed_lower_slice(tile, d->dim_v), 4);
+    if (tile->lanes > 0)
+        return 0;
     if (tile->kernel == HEED_KERNEL_ATTN_LANES)
         return 16 * tile->bc * (q_vectors + v_vectors);
     if (tile->kernel == HEED_KERNEL_ATTN_KEYS)
@@ -46,7 +48,7 @@ static bool accepts_fused_path(const heed_plan *plan, char *why, size_t why_size
 static bool accepts_fused(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
 {
     const struct tile *tile = self->tile;
-    return accepts_fused_path(plan, why, why_size) &&
+    return heed_plan_has_kernel(plan, tile->kernel, why, why_size) && accepts_fused_path(plan, why, why_size) &&
            within_limits(&plan->device->info.limits, tile->group, shared_bytes(plan, tile), why, why_size);
 }
 
@@ -178,6 +180,105 @@ static enum heed_status lower_software(const struct heed_candidate *self, heed_p
         name, accepts_software, lower_software, &(const struct tile){.kernel = kernel_, .slice = LANES_SLICE}, prefers \
     }
 
+/* ---- rows and features: explicit vectors, a work-item a group; processors by OpenCL */
+
+/* PoCL 3.1, CPU ms on Zen 3 with vectors of 8 floats. 8 heads of 1024 x 1024 keys of 64 features, n rows x keys,
+ * m keys or features at a time of vectors of 16: 64 x 64, 4 31.5; 32 x 64 36.6, 16 x 64 36.2, 32 x 32 44.8, 32 x 128
+ * 40.7; 32 x 64, 6 at a time 41.5; of vectors of 8, 4 63, 8 46, 10 55. A tile of 32 x 32 of attn_fused takes
+ * 207, and PyTorch 2.14 on one thread 37. */
+enum {
+    ROWS_KEYS = 64,
+    ROWS_MOST = 64,
+    ROWS_ROOM = 32768, /* floats of queries and outputs: they stay in the second cache */
+    ROWS_GROUPS = 4,   /* for each core, before a work-item is given fewer rows */
+    /* Rows that features are better for, features : rows, 8 heads: 4 rows x 1500 keys of 64 features 0.40 : 1.2, 8 rows
+     * (2 groups) 1.14 : 0.86; 1 row x 4096 keys of 16 features 0.37 : 0.45, 4 rows 0.66 : 0.49. */
+    FEATURES_ROWS = 4,
+    FEATURES_KEYS = 16,
+    /* Vectors of the output at a time, of all rows: 32 heads of 8192 keys of 128 features, 16 24 to 29, 8 27 to 31. */
+    FEATURES_ACCUMULATORS = 16,
+    VECTORS_SLICE = 512, /* features of the output: what a work-item keeps is on its stack */
+};
+
+/* A work-item owns rows side by side in a vector. */
+static struct tile rows_tile(const heed_plan *plan, const struct tile *base)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    struct tile tile = *base;
+    bool wide = vector_lanes(plan) >= 16;
+    tile.group = 1;
+    tile.slice = heed_lower_slice(&tile, d->dim_v);
+    tile.lanes = d->len_q > 8 ? 16 : 8;
+    tile.vectors = wide || tile.lanes == 8 ? 8 : 4;
+    tile.bc = ROWS_KEYS;
+    uint64_t heads = (uint64_t)d->batch * d->heads_q;
+    uint32_t cores = plan->device->info.compute_units > 0 ? plan->device->info.compute_units : 2;
+    tile.br = ROWS_MOST;
+    while (tile.br > tile.lanes && (tile.br / 2 >= d->len_q || tile.br * (d->dim_qk + tile.slice) > ROWS_ROOM ||
+                                    heads * ceil_div(d->len_q, tile.br) < ROWS_GROUPS * cores))
+        tile.br /= 2;
+    tile.rows = tile.br;
+    return tile;
+}
+
+/* A work-item owns few rows, with features side by side in a vector. */
+static struct tile features_tile(const heed_plan *plan, const struct tile *base)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    struct tile tile = *base;
+    tile.group = 1;
+    tile.slice = heed_lower_slice(&tile, d->dim_v);
+    tile.lanes = vector_lanes(plan) >= 16 ? 16 : 8;
+    tile.br = 1;
+    while (tile.br < FEATURES_ROWS && tile.br < d->len_q)
+        tile.br *= 2;
+    tile.vectors = FEATURES_ACCUMULATORS / tile.br;
+    tile.bc = FEATURES_KEYS;
+    tile.rows = tile.br;
+    return tile;
+}
+
+static struct tile vectors_tile(const struct heed_candidate *self, const heed_plan *plan)
+{
+    const struct tile *base = self->tile;
+    return base->kernel == HEED_KERNEL_ATTN_ROWS ? rows_tile(plan, base) : features_tile(plan, base);
+}
+
+static bool accepts_vectors(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
+{
+    const struct tile tile = vectors_tile(self, plan);
+    const struct heed_candidate fitted = {.tile = &tile};
+    const struct heed_device_info *info = &plan->device->info;
+    if (!heed_plan_has_kernel(plan, tile.kernel, why, why_size))
+        return false;
+    if (info->type != HEED_DEVICE_CPU)
+        snprintf(why, why_size, "the device is no processor: a work-item of it is too slow to be alone in its group");
+    else if (heed_preferences(info) & HEED_AVOIDS_VECTORS)
+        snprintf(why, why_size, "this driver takes minutes to compile vectors of %u floats", tile.lanes);
+    else
+        return accepts_fused(&fitted, plan, why, why_size);
+    return false;
+}
+
+static bool prefers_features(const struct heed_candidate *self, const heed_plan *plan)
+{
+    (void)self;
+    return plan->problem.attention.desc.len_q <= FEATURES_ROWS;
+}
+
+static enum heed_status lower_vectors(const struct heed_candidate *self, heed_plan *plan)
+{
+    const struct tile tile = vectors_tile(self, plan);
+    struct heed_candidate fitted = *self;
+    fitted.tile = &tile;
+    return heed_lower_fused(&fitted, plan);
+}
+
+#define VECTORS(name, kernel_, prefers)                                                                                \
+    {                                                                                                                  \
+        name, accepts_vectors, lower_vectors, &(const struct tile){.kernel = kernel_, .slice = VECTORS_SLICE}, prefers \
+    }
+
 /* ---- tiles: a work group owns rows, scores go through shared memory; GPUs, and what the others refuse */
 
 static bool accepts_subgroup(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
@@ -276,7 +377,8 @@ static bool stages_fit(const heed_plan *plan, bool lanes, char *why, size_t why_
             return false;
         }
         struct stage s = heed_lower_stage(plan, stage, lanes);
-        if (!within_limits(&plan->device->info.limits, s.group, s.shared_bytes, why, why_size))
+        if (!heed_plan_has_kernel(plan, s.kernel, why, why_size) ||
+            !within_limits(&plan->device->info.limits, s.group, s.shared_bytes, why, why_size))
             return false;
     }
     return true;
@@ -330,6 +432,8 @@ static const struct heed_candidate attention[] = {
     MATRIX("attn_fused__matrix_64x32", 64, 32),
     MATRIX("attn_fused__matrix_32x32", 32, 32),
     MATRIX("attn_fused__matrix_16x32", 16, 32),
+    VECTORS("attn_fused__features", HEED_KERNEL_ATTN_FEATURES, prefers_features),
+    VECTORS("attn_fused__rows", HEED_KERNEL_ATTN_ROWS, NULL),
     SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, prefers_keys),
     SOFTWARE("attn_fused__lanes", HEED_KERNEL_ATTN_LANES, prefers_lanes),
     TILE("attn_fused__plain_64x8", 64, 64, 8),

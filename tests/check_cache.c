@@ -6,43 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/blob_store.h"
+#include "support/host_memory.h"
 #include "support/vk_app.h"
 #include "support/vk_test.h"
 #include "support/vk_wrap.h"
 
-/* ---- the app's store: one blob */
-
-static struct store {
-    char key[HEED_CACHE_KEY];
-    uint8_t *data;
-    size_t bytes;
-    uint32_t gets, puts;
-    size_t lie; /* get says that there are so many bytes */
-} store;
 static char warning[512];
-
-static size_t store_get(void *user, const char *key, void *data, size_t capacity)
-{
-    ck_assert_ptr_eq(user, &store);
-    store.gets++;
-    if (strcmp(key, store.key) != 0)
-        return 0;
-    if (data)
-        memcpy(data, store.data, capacity < store.bytes ? capacity : store.bytes);
-    return store.lie && !data ? store.lie : store.bytes;
-}
-
-static void store_put(void *user, const char *key, const void *data, size_t bytes)
-{
-    ck_assert_ptr_eq(user, &store);
-    store.puts++;
-    ck_assert_uint_lt(strlen(key), sizeof store.key);
-    strcpy(store.key, key);
-    free(store.data);
-    store.data = malloc(bytes);
-    store.bytes = bytes;
-    memcpy(store.data, data, bytes);
-}
 
 static void keep_log(void *user, enum heed_log_level level, const char *text)
 {
@@ -54,10 +24,8 @@ static void keep_log(void *user, enum heed_log_level level, const char *text)
 /* The context of the fixture becomes one with a store; `allocator` may be NULL. */
 static void use_store(const struct heed_allocator *allocator)
 {
-    struct heed_context_desc desc = {.struct_size = sizeof desc,
-                                     .log = keep_log,
-                                     .log_level = HEED_LOG_WARN,
-                                     .cache = {store_get, store_put, &store}};
+    struct heed_context_desc desc = {
+        .struct_size = sizeof desc, .log = keep_log, .log_level = HEED_LOG_WARN, .cache = store_cache()};
     if (allocator)
         desc.allocator = *allocator;
     heed_context_destroy(&context);
@@ -66,8 +34,7 @@ static void use_store(const struct heed_allocator *allocator)
 
 static void start(void)
 {
-    free(store.data);
-    store = (struct store){.bytes = 0};
+    store_reset();
     warning[0] = 0;
     vk_wrap_reset(loader_entry);
     vk_wrap.cache_bytes = 100;
@@ -139,7 +106,7 @@ START_TEST(nothing_to_keep)
     ck_assert_int_eq(heed_device_save_cache(device), HEED_OK);
     heed_device_destroy(&device);
     ck_assert_int_eq(heed_device_save_cache(NULL), HEED_ERR_ARGUMENT);
-    const struct heed_context_desc half = {.struct_size = sizeof half, .cache = {.put = store_put}};
+    const struct heed_context_desc half = {.struct_size = sizeof half, .cache = {.put = store_cache().put}};
     heed_context *none;
     ck_assert_int_eq(heed_context_create(&half, &none), HEED_ERR_ARGUMENT);
 }
@@ -272,33 +239,13 @@ END_TEST
 
 /* ---- failures */
 
-static uint32_t host_calls, host_fail_at;
-static int host_live;
-
-static void *host_alloc(void *user, size_t bytes)
-{
-    (void)user;
-    if (++host_calls == host_fail_at)
-        return NULL;
-    host_live++;
-    return malloc(bytes);
-}
-
-static void host_free(void *user, void *memory)
-{
-    (void)user;
-    host_live -= memory != NULL;
-    free(memory);
-}
-
 /* The blob is worth less than the device: without memory for it the device is made all the same. */
 START_TEST(every_host_allocation_fails_once)
 {
-    static const struct heed_allocator allocator = {host_alloc, host_free, NULL};
-    for (uint32_t n = 1, reached = n; reached >= n; n++) {
+    for (uint32_t n = 1, reached = n; reached + 1 >= n; n++) {
         host_fail_at = 0;
         fill_store();
-        use_store(&allocator);
+        use_store(&host_allocator);
         vk_wrap.cache_fill++;
         host_calls = 0;
         host_fail_at = n;
@@ -430,7 +377,7 @@ START_TEST(idle_pipelines_are_few)
     start();
     heed_device *device = open_device();
     const int live = vk_wrap.live;
-    for (uint32_t group = 1; group <= 2 * HEED_VK_IDLE_PIPELINES; group++) {
+    for (uint32_t group = 1; group <= 2 * HEED_IDLE_PIPELINES; group++) {
         heed_plan plan;
         plan_init(&plan, device);
         for (uint32_t i = 0; i < plan.step_count; i++)
@@ -439,13 +386,13 @@ START_TEST(idle_pipelines_are_few)
         ck_assert_uint_eq(plan.pipelines, 1);
         ck_assert_uint_eq(plan.pipelines_shared, 0);
         plan_clear(&plan);
-        ck_assert_int_le(vk_wrap.live - live, HEED_VK_IDLE_PIPELINES);
+        ck_assert_int_le(vk_wrap.live - live, HEED_IDLE_PIPELINES);
     }
     /* The last ones are those that are kept. */
     heed_plan plan;
     plan_init(&plan, device);
     for (uint32_t i = 0; i < plan.step_count; i++)
-        plan.steps[i].spec[0] = 2 * HEED_VK_IDLE_PIPELINES - i % 2;
+        plan.steps[i].spec[0] = 2 * HEED_IDLE_PIPELINES - i % 2;
     ck_assert_int_eq(heed_vk_plan_compile(&plan), HEED_OK);
     ck_assert_uint_eq(plan.pipelines_shared, 2);
     plan_clear(&plan);

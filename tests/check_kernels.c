@@ -125,7 +125,10 @@ static void fail(struct suite *suite, const struct test_case *test, const char *
     const struct options *options = &suite->options;
     suite->failed++;
     printf("FAILED  %s, %s%s%s: %s\n", test->name, kernel, *how ? ", " : "", how, error);
-    printf("        check_kernels%s%s%s%s", options->backend == HEED_BACKEND_REFERENCE ? " --backend reference" : "",
+    printf("        check_kernels%s%s%s%s",
+           options->backend == HEED_BACKEND_REFERENCE ? " --backend reference"
+           : options->backend == HEED_BACKEND_OPENCL  ? " --backend opencl"
+                                                      : "",
            options->device ? " --device '" : "", options->device ? options->device : "", options->device ? "'" : "");
     if (kernel != chain_name)
         printf(" --kernel %s", kernel);
@@ -478,11 +481,11 @@ static bool parse_options(struct options *options, int argc, char **argv)
             if (end == value || *end)
                 return false;
         } else if (strcmp(argv[i], "--backend") == 0) {
-            static const char *const names[] = {"auto", "reference", "vulkan"};
+            static const char *const names[] = {"auto", "reference", "vulkan", "opencl"};
             int n = 0;
-            while (n < 3 && strcmp(names[n], value) != 0)
+            while (n < 4 && strcmp(names[n], value) != 0)
                 n++;
-            if (n == 3)
+            if (n == 4)
                 return false;
             options->backend = (enum heed_backend)n;
         } else {

@@ -136,7 +136,7 @@ START_TEST(record_only_records)
     heed_plan plan;
     plan_init(&plan, app.heed);
     ck_assert_int_eq(heed_vk_plan_compile(&plan), HEED_OK);
-    ck_assert_uint_eq(((struct heed_vk_plan *)plan.backend)->pipeline_count, 2);
+    ck_assert_uint_eq(((struct heed_vk_plan *)plan.backend)->pipelines.count, 2);
     ck_assert_uint_gt(plan.compile_ns, 0);
     struct tensors t;
     tensors_open(&app, &t, 0);

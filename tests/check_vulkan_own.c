@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/host_memory.h"
 #include "support/vk_test.h"
 #include "support/vk_wrap.h"
 
@@ -199,29 +200,9 @@ START_TEST(every_call_fails_once)
 }
 END_TEST
 
-static uint32_t host_calls, host_fail_at;
-static int host_live;
-
-static void *host_alloc(void *user, size_t bytes)
-{
-    (void)user;
-    if (++host_calls == host_fail_at)
-        return NULL;
-    host_live++;
-    return malloc(bytes);
-}
-
-static void host_free(void *user, void *memory)
-{
-    (void)user;
-    host_live -= memory != NULL;
-    free(memory);
-}
-
 START_TEST(every_host_allocation_fails_once)
 {
-    const struct heed_context_desc desc = {
-        .struct_size = sizeof desc, .log = log_line, .allocator = {.alloc = host_alloc, .free = host_free}};
+    const struct heed_context_desc desc = {.struct_size = sizeof desc, .log = log_line, .allocator = host_allocator};
     heed_context *usual = context;
     for (uint32_t n = 1;; n++) {
         vk_wrap_reset(loader_entry);

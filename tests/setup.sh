@@ -21,7 +21,7 @@ heed_cache() {
 
 # group, Debian package, how to see that it (or something as good) is there. The groups: `build` for the library, the
 # command, the tests and the demos; `device` for something to run on where no Vulkan driver is installed; `tests` for
-# the drivers and checkers of the suite; `drivers` for tests/drivers/run; `ci` for what .ci/run adds.
+# the drivers and checkers of the suite; `drivers` for tests/drivers/run; `oclgrind` for tests/opencl/run; `ci` for what .ci/run adds.
 heed_packages='
 build   gcc                       command:cc
 build   libc6-dev                 header:stdio.h
@@ -31,6 +31,7 @@ build   pkgconf                   command:pkg-config
 build   glslang-tools             command:glslangValidator
 build   libvulkan-dev             module:vulkan
 build   libvulkan-volk-dev        header:volk.h
+build   ocl-icd-opencl-dev        module:OpenCL
 build   check                     module:check
 build   libpng-dev                module:libpng
 build   libjpeg-dev               module:libjpeg
@@ -40,7 +41,9 @@ device  mesa-vulkan-drivers       driver:*
 tests   g++                       command:c++
 tests   spirv-tools               command:spirv-val
 tests   mesa-vulkan-drivers       driver:lvp
+tests   pocl-opencl-icd           file:/etc/OpenCL/vendors/pocl.icd
 tests   vulkan-validationlayers   file:/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json
+oclgrind oclgrind                 file:/usr/lib/oclgrind/liboclgrind-rt-icd.so
 drivers gcc-aarch64-linux-gnu     command:aarch64-linux-gnu-gcc
 drivers libc6-dev-arm64-cross     file:/usr/aarch64-linux-gnu/include/stdio.h
 drivers qemu-user-static          command:qemu-aarch64-static

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What the app's shaders and its C agree on: 1000 things, each known by a code of 32 signs, and 300 questions. */
+ * What the app's shaders or kernels and its C agree on: 1000 things, each known by a code of 32 signs, and 300 questions. */
 #ifndef CODE_H
 #define CODE_H
 
@@ -11,7 +11,7 @@
 #define NUMBER(thing) ((thing) * 7919u % 10000u)
 #define ASKED(question) ((7u * (question) + 3u) % THINGS)
 
-#ifdef VULKAN /* GLSL */
+#if defined(VULKAN) || defined(__OPENCL_VERSION__) /* GLSL, OpenCL C */
 #define CODE_UINT uint
 #define CODE_FUNCTION
 #else

@@ -16,7 +16,7 @@ static const char help[] =
     "  --max-disparity N    of the nearest thing, in pixels of the halved pictures; default: a sixth of their width\n"
     "  --out DIR            where the pictures go; default: out\n"
     "  --device D           index, UUID or part of a name (see heed devices); default: the best\n"
-    "  --backend B          vulkan or reference (plain C, slow); default: whichever is there\n";
+    "  --backend B          vulkan, opencl or reference (plain C, slow); default: whichever is there\n";
 
 static void refuse(const char *what, const char *why)
 {
@@ -28,8 +28,10 @@ static enum heed_backend parse_backend(const char *name)
 {
     if (strcmp(name, "vulkan") == 0)
         return HEED_BACKEND_VULKAN;
+    if (strcmp(name, "opencl") == 0)
+        return HEED_BACKEND_OPENCL;
     if (strcmp(name, "reference") != 0)
-        refuse(name, "is not a backend: vulkan, reference");
+        refuse(name, "is not a backend: vulkan, opencl, reference");
     return HEED_BACKEND_REFERENCE;
 }
 

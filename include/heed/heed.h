@@ -9,6 +9,7 @@
  *
  *     context  ->  device  ->  descriptor  ->  plan  ->  run (heed submits)
  *                                                    ->  record (the app submits; heed_vulkan.h)
+ *                                                    ->  enqueue (on the app's queue; heed_opencl.h)
  *
  * A descriptor is a struct of plain values. A plan is the descriptor checked, a kernel chosen and its pipelines
  * compiled; it holds no tensor and can be used any number of times.
@@ -133,9 +134,10 @@ HEED_API void heed_context_destroy(heed_context **context);
 typedef struct heed_device heed_device;
 
 enum heed_backend {
-    HEED_BACKEND_AUTO = 0,      /* the best Vulkan device, else the reference */
+    HEED_BACKEND_AUTO = 0,      /* see heed_device_create */
     HEED_BACKEND_REFERENCE = 1, /* plain C in double precision; complete, always there, slow */
     HEED_BACKEND_VULKAN = 2,
+    HEED_BACKEND_OPENCL = 3,    /* kernels are compiled by the driver when plans are made */
 };
 
 enum heed_device_type {
@@ -155,7 +157,8 @@ struct heed_limits {
     uint32_t max_shared_bytes;      /* shared memory of a work group */
     uint32_t max_storage_buffers;   /* storage buffers of one kernel */
     uint32_t min_offset_alignment;  /* bytes; here a LARGER value is the stricter one */
-    uint32_t subgroup_size_min, subgroup_size_max; /* in heed_device_desc: ignored */
+    uint32_t subgroup_size_min, subgroup_size_max; /* in heed_device_desc: ignored. OpenCL: what runs in step, where a
+                                                      vendor's extension tells; floats of a vector on a CPU; else 1 */
     uint64_t max_dispatch_ns;       /* what a dispatch may take, by a careful estimate from the device's type and
                                        size: longer work is split by batches, heads, rows and keys. The device's own:
                                        100 ms, because systems reset a GPU after 2 s; on the reference and on software
@@ -187,10 +190,10 @@ struct heed_device_info {
     enum heed_device_type type;
     uint32_t index;             /* within its backend, as heed_device_list counts */
     uint32_t vendor_id;         /* PCI */
-    uint32_t api_version;       /* Vulkan: VK_MAKE_API_VERSION form; 0 otherwise */
-    uint32_t driver_id;         /* VkDriverId; 0 = unknown */
-    uint32_t driver_version;    /* as the driver reports it */
-    uint8_t uuid[16];
+    uint32_t api_version;       /* Vulkan, OpenCL: VK_MAKE_API_VERSION form; 0 otherwise */
+    uint32_t driver_id;         /* VkDriverId; OpenCL, which has no such number: one of heed's; 0 = unknown */
+    uint32_t driver_version;    /* as the driver reports it; OpenCL: in VK_MAKE_API_VERSION form */
+    uint8_t uuid[16];           /* OpenCL without cl_khr_device_uuid: a hash of the names of platform and device */
     char name[256];
     char driver[256];           /* name and version of the driver */
     struct heed_limits limits;  /* in force: the device's, lowered by the descriptor */
@@ -212,11 +215,18 @@ struct heed_device_desc {
 };
 
 /* What is there. Writes at most *count entries and sets *count to how many there are; `infos` may be NULL.
- * HEED_BACKEND_AUTO lists Vulkan's devices, then the reference. A machine without Vulkan has none: HEED_OK. */
+ * HEED_BACKEND_AUTO lists Vulkan's devices, then OpenCL's, then the reference. A GPU with drivers for both is there
+ * twice. A machine without Vulkan or OpenCL has none of theirs: HEED_OK. */
 HEED_API enum heed_status heed_device_list(heed_context *context, enum heed_backend backend,
                                            struct heed_device_info *infos, uint32_t *count);
-/* Own mode: heed makes the instance, device and queue (the Vulkan loader is opened at run time). `desc` may be NULL.
- * To use the app's own VkDevice, see heed_vk_import. HEED_ERR_NO_DEVICE names what was looked for. */
+/* Own mode: heed makes the instance or context, device and queue (the loader of Vulkan or OpenCL is opened at run time).
+ * `desc` may be NULL. To use the app's own VkDevice or cl_context, see heed_vk_import and heed_cl_import.
+ *
+ * Of the devices that `select` matches the best is taken: discrete before integrated, virtual, other, CPU. Of two that are
+ * equal in that the first listed is taken, so that HEED_BACKEND_AUTO takes a GPU through Vulkan where it has a driver for
+ * it, through OpenCL only where Vulkan has no GPU as good, and a CPU through OpenCL only where Vulkan has no device at
+ * all; the reference comes last. OpenCL's drivers are not looked at once Vulkan has a discrete or an integrated GPU.
+ * HEED_ERR_NO_DEVICE names what was looked for. */
 HEED_API enum heed_status heed_device_create(heed_context *context, const struct heed_device_desc *desc,
                                              heed_device **device);
 /* Waits for what was run, then frees. Plans, buffers and fences of the device must be gone. */
@@ -534,7 +544,8 @@ HEED_API enum heed_status heed_plan_get_arg(const heed_plan *plan, uint32_t inde
 
 /* How heed would do it, as text for people: each kernel in the order of preference with yes or the reason why not, then
  * the chosen plan dispatch by dispatch. Writes at most `capacity` bytes with the final 0 and sets *length to what it
- * takes (without the 0). Works, and returns HEED_OK, also where no kernel fits. */
+ * takes (without the 0). Works, and returns HEED_OK, also where no kernel fits. On OpenCL the plan's kernels are compiled:
+ * it takes the driver's compiler to know whether they fit. */
 HEED_API enum heed_status heed_explain_attention(heed_device *device, const struct heed_attention_desc *desc, char *text,
                                                  size_t capacity, size_t *length);
 HEED_API enum heed_status heed_explain_deform(heed_device *device, const struct heed_deform_desc *desc, char *text,

@@ -32,10 +32,10 @@ static const char *type_name(enum heed_device_type type)
 
 static const char *backend_name(enum heed_backend backend)
 {
-    return backend == HEED_BACKEND_VULKAN ? "vulkan" : "reference";
+    return backend == HEED_BACKEND_VULKAN ? "vulkan" : backend == HEED_BACKEND_OPENCL ? "opencl" : "reference";
 }
 
-/* VK_MAKE_API_VERSION, which only the backend may include the header of. */
+/* Packed as VK_MAKE_API_VERSION does it, which only the backend may include the header of. */
 static void api_text(uint32_t version, char text[32])
 {
     if (version == 0)
@@ -56,16 +56,22 @@ static void fill_row(const struct heed_device_info *d, uint32_t index, char cell
     snprintf(cells[1], CELL, "%s", d->name);
     snprintf(cells[2], CELL, "%s", type_name(d->type));
     snprintf(cells[3], CELL, "%s", d->driver);
-    api_text(d->api_version, cells[4]);
+    char version[32];
+    api_text(d->api_version, version);
+    snprintf(cells[4], CELL, "%s%s",
+             d->backend == HEED_BACKEND_VULKAN   ? "Vulkan "
+             : d->backend == HEED_BACKEND_OPENCL ? "OpenCL "
+                                                 : "",
+             version);
     if (!d->has_subgroups)
         snprintf(cells[5], CELL, "-");
     else if (l->subgroup_size_min == l->subgroup_size_max)
         snprintf(cells[5], CELL, "%" PRIu32, l->subgroup_size_max);
     else
         snprintf(cells[5], CELL, "%" PRIu32 "-%" PRIu32, l->subgroup_size_min, l->subgroup_size_max);
-    bool vulkan = d->backend == HEED_BACKEND_VULKAN;
-    snprintf(cells[6], CELL, vulkan ? "%" PRIu32 " KiB" : "-", l->max_shared_bytes / 1024);
-    snprintf(cells[7], CELL, vulkan ? "%" PRIu64 " MiB" : "-", l->max_storage_range >> 20);
+    bool limited = d->backend != HEED_BACKEND_REFERENCE;
+    snprintf(cells[6], CELL, limited ? "%" PRIu32 " KiB" : "-", l->max_shared_bytes / 1024);
+    snprintf(cells[7], CELL, limited ? "%" PRIu64 " MiB" : "-", l->max_storage_range >> 20);
 }
 
 static bool print_table(const struct heed_device_info *infos, uint32_t count, struct fault *fault)
@@ -164,11 +170,11 @@ bool cli_run_devices(int argc, char *const *argv, struct fault *fault)
         print_json(infos, count);
     else if (done)
         done = print_table(infos, count, fault);
-    bool vulkan = false;
+    bool found = false;
     for (uint32_t i = 0; done && i < count; i++)
-        vulkan |= infos[i].backend == HEED_BACKEND_VULKAN;
-    if (done && !vulkan && !values.json)
-        printf("\n%s\n", session_no_vulkan());
+        found |= infos[i].backend != HEED_BACKEND_REFERENCE;
+    if (done && !found && !values.json)
+        printf("\n%s\n", session_no_device(HEED_BACKEND_AUTO));
     free(infos);
     session_close(&session);
     return done;

@@ -25,28 +25,40 @@ static bool compile(const struct session *session, plan_fn make_plan, const void
     return true;
 }
 
+/* NULL: it failed. */
+static char *explain_text(const struct session *session, explain_fn explain, const void *desc, struct fault *fault)
+{
+    size_t length = 0;
+    if (!session_ok(session, explain(session->device, desc, NULL, 0, &length), "explain", fault))
+        return NULL;
+    char *text = malloc(length + 1);
+    if (!text) {
+        fault_failed(fault, "out of host memory");
+    } else if (!session_ok(session, explain(session->device, desc, text, length + 1, &length), "explain", fault)) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+
 /* `make_plan` may be NULL: nothing is compiled. */
 static bool print_text(const char *command, const struct device_options *device, explain_fn explain, plan_fn make_plan,
                        const void *desc, struct fault *fault)
 {
     struct session session = {0};
+    struct fault unexplained = {0};
     char *text = NULL, compiled[96];
-    size_t length = 0;
-    bool done = session_open(&session, command, device, fault) &&
-                session_ok(&session, explain(session.device, desc, NULL, 0, &length), "explain", fault);
-    if (done) {
-        text = malloc(length + 1);
-        done = text ? session_ok(&session, explain(session.device, desc, text, length + 1, &length), "explain", fault)
-                    : fault_failed(fault, "out of host memory");
-    }
-    bool told = done;
-    if (done && make_plan)
-        done = compile(&session, make_plan, desc, compiled, fault);
+    const bool opened = session_open(&session, command, device, fault);
+    /* First, so that there is something left to compile: on OpenCL explaining does it, too. */
+    const bool planned = opened && (!make_plan || compile(&session, make_plan, desc, compiled, fault));
+    if (opened)
+        text = explain_text(&session, explain, desc, planned ? fault : &unexplained);
     session_close(&session);
-    if (told)
+    if (text)
         fputs(text, stdout);
-    if (done && make_plan)
+    if (text && planned && make_plan)
         printf("  compiled: %s\n", compiled);
+    const bool done = text && planned;
     free(text);
     return done;
 }

@@ -25,7 +25,7 @@ struct device_options {
     {OPTION_HEADING, "where it runs", NULL, NULL, 0}, \
     {OPTION_TEXT, "device", "D", "index, UUID or part of the name, as heed devices prints them; default: the best", \
      offsetof(type, member.device)}, \
-    {OPTION_CHOICE, "backend", "auto|reference|vulkan", "default: auto, the best Vulkan device, else the reference", \
+    {OPTION_CHOICE, "backend", "auto|reference|vulkan|opencl", "default: auto, see heed devices", \
      offsetof(type, member.backend)}, \
     {OPTION_TEXT, "kernel", "NAME", "exactly this kernel; heed explain lists them", offsetof(type, member.kernel)}, \
     {OPTION_FLAG, "verbose", NULL, "say on stderr what was chosen", offsetof(type, member.verbose)}
@@ -67,8 +67,8 @@ bool session_choose(const struct heed_device_info *infos, uint32_t count, const 
                     struct fault *fault);
 /* A device as a JSON object with everything that is known of it (devices.c). */
 void device_json(FILE *stream, const struct heed_device_info *info, uint32_t index);
-/* Why there is no Vulkan device, and what to do about it. */
-const char *session_no_vulkan(void);
+/* Why there is no device of the backend (HEED_BACKEND_AUTO: none but the reference), and what to do about it. */
+const char *session_no_device(enum heed_backend backend);
 bool session_open_device(struct session *session, const struct heed_device_info *info, struct fault *fault);
 
 /* ---- files */

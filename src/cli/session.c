@@ -112,19 +112,46 @@ bool session_open_device(struct session *session, const struct heed_device_info 
     return true;
 }
 
-const char *session_no_vulkan(void)
-{
-#ifdef HEED_HAVE_VULKAN
-    return "no Vulkan device is here: install the Vulkan loader and the driver of the GPU, or a driver in software "
-           "(Debian: libvulkan1 and mesa-vulkan-drivers)";
+/* By the backends of this build. */
+#if defined(HEED_HAVE_VULKAN) && defined(HEED_HAVE_OPENCL)
+#define GPU_APIS "Vulkan or OpenCL"
+#elif defined(HEED_HAVE_OPENCL)
+#define GPU_APIS "OpenCL"
 #else
-    return "this heed was built without Vulkan";
+#define GPU_APIS "Vulkan"
 #endif
+
+const char *session_no_device(enum heed_backend backend)
+{
+    static const char *const vulkan =
+        "no Vulkan device is here: install the Vulkan loader and the driver of the GPU, or a driver in software "
+        "(Debian: libvulkan1 and mesa-vulkan-drivers)";
+    static const char *const opencl =
+        "no OpenCL device is here: install the ICD loader and the driver of the GPU, or a driver in software "
+        "(Debian: ocl-icd-libopencl1 and pocl-opencl-icd)";
+    static const char *const any =
+        "no " GPU_APIS " device is here: install the loader and the driver of the GPU, or a driver in software "
+        "(Debian: libvulkan1 and mesa-vulkan-drivers)";
+    bool has_vulkan = false, has_opencl = false;
+#ifdef HEED_HAVE_VULKAN
+    has_vulkan = true;
+#endif
+#ifdef HEED_HAVE_OPENCL
+    has_opencl = true;
+#endif
+    switch (backend) {
+    case HEED_BACKEND_VULKAN:
+        return has_vulkan ? vulkan : "this heed was built without Vulkan";
+    case HEED_BACKEND_OPENCL:
+        return has_opencl ? opencl : "this heed was built without OpenCL";
+    default:
+        return has_vulkan || has_opencl ? any : "this heed was built without Vulkan and without OpenCL";
+    }
 }
 
-static bool nothing_to_run_on(struct fault *fault)
+static bool nothing_to_run_on(enum heed_backend backend, struct fault *fault)
 {
-    fault_failed(fault, "%s; or take --backend reference", session_no_vulkan());
+    fault_failed(fault, "%s; or take --backend reference", session_no_device(backend));
     fault->status = EXIT_NOTHING;
     return false;
 }
@@ -135,7 +162,7 @@ static bool open_device(struct session *session, const struct device_options *op
     uint32_t count, chosen = 0;
     if (!session_list(session, (enum heed_backend)options->backend, &infos, &count, fault))
         return false;
-    bool done = count > 0 || nothing_to_run_on(fault);
+    bool done = count > 0 || nothing_to_run_on((enum heed_backend)options->backend, fault);
     if (done && options->device) {
         done = session_choose(infos, count, options->device, &chosen, fault) &&
                session_open_device(session, &infos[chosen], fault);

@@ -166,8 +166,10 @@ enum heed_status heed_reference_list(heed_context *context, struct heed_device_i
     return HEED_OK;
 }
 
-enum heed_status heed_reference_create(heed_context *context, const struct heed_device_desc *desc, heed_device **device)
+enum heed_status heed_reference_create(heed_context *context, const struct heed_device_desc *desc, uint32_t index,
+                                       heed_device **device)
 {
+    (void)index; /* there is one */
     struct heed_device *made = heed_alloc(context, 1, sizeof *made);
     if (!made)
         return heed_fail_memory(context);

@@ -126,7 +126,8 @@ void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuff
     VkPipeline bound = VK_NULL_HANDLE;
     for (uint32_t i = first; i < first + count; i++) {
         const struct heed_step *step = &plan->steps[i];
-        const VkPipeline pipeline = compiled->pipelines[compiled->step_pipeline[i]]->handle;
+        const VkPipeline pipeline =
+            ((const struct heed_vk_pipeline *)heed_step_pipeline(&compiled->pipelines, i))->handle;
         const VkPipelineLayout layout = device->pipeline_layouts[step->binding_count - 1];
         if (step->barrier && i > 0)
             vk->CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,

@@ -1,48 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The VkPipelineCache of a device that has none from the app, and the app's callbacks that keep it between runs. */
-#include <inttypes.h>
-#include <string.h>
-
 #include "vk.h"
-
-/* The kept blob of this device, checked; NULL: there is none that can be used. */
-static void *load(struct heed_vk_device *device, size_t *bytes)
-{
-    heed_context *context = device->base.context;
-    const struct heed_cache *cache = &context->cache;
-    char key[HEED_CACHE_KEY], why[160];
-    if (!cache->get)
-        return NULL;
-    heed_cache_key(&device->physical.identity, key);
-    *bytes = cache->get(cache->user, key, NULL, 0);
-    if (*bytes == 0) {
-        heed_log(context, HEED_LOG_INFO, "cache: nothing is kept as \"%s\"", key);
-        return NULL;
-    }
-    void *blob = *bytes <= HEED_CACHE_MOST ? heed_alloc(context, *bytes, 1) : NULL;
-    if (!blob) {
-        heed_log(context, HEED_LOG_WARN, "cache: \"%s\" is not used: %zu bytes are %s", key, *bytes,
-                 *bytes > HEED_CACHE_MOST ? "more than 1 GiB" : "more than there is of host memory");
-        return NULL;
-    }
-    const size_t copied = cache->get(cache->user, key, blob, *bytes);
-    if (copied != *bytes) {
-        heed_log(context, HEED_LOG_WARN, "cache: \"%s\" had %zu bytes and now has %zu: not used", key, *bytes, copied);
-    } else if (!heed_cache_check(&device->physical.identity, blob, *bytes, why, sizeof why)) {
-        heed_log(context, HEED_LOG_WARN, "cache: \"%s\" is not used: %s", key, why);
-    } else {
-        heed_log(context, HEED_LOG_INFO, "cache: %zu bytes of \"%s\"", *bytes, key);
-        return blob;
-    }
-    heed_free(context, blob);
-    return NULL;
-}
 
 enum heed_status heed_vk_cache_create(struct heed_vk_device *device)
 {
     heed_context *context = device->base.context;
     size_t bytes = 0;
-    char *blob = load(device, &bytes);
+    char *blob = heed_cache_load(context, &device->physical.identity, &bytes);
     VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
     VkPipelineCache handle = VK_NULL_HANDLE;
     VkResult result = VK_ERROR_UNKNOWN;
@@ -109,9 +73,9 @@ enum heed_status heed_vk_cache_save(heed_device *base)
     enum heed_status status = heed_vk_usable(device);
     if (status || !base->context->cache.put || !device->owns_cache)
         return status;
-    heed_mutex_lock(&device->pipelines_mutex);
+    heed_mutex_lock(&device->pipelines.mutex);
     status = save(device);
-    heed_mutex_unlock(&device->pipelines_mutex);
+    heed_mutex_unlock(&device->pipelines.mutex);
     return status;
 }
 

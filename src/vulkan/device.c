@@ -141,8 +141,10 @@ enum heed_status heed_vk_device_finish(struct heed_vk_device *device, const stru
     const uint32_t max_bindings = info->limits.max_storage_buffers;
     device->max_storage_range = info->limits.max_storage_range;
     device->base.process = heed_process_id();
-    device->pipelines_mutex_made = heed_mutex_init(&device->pipelines_mutex);
-    if (!device->pipelines_mutex_made)
+    device->pipelines.device = &device->base;
+    device->pipelines.make = heed_vk_pipeline_make;
+    device->pipelines.destroy = heed_vk_pipeline_destroy;
+    if (!heed_pipelines_init(&device->pipelines))
         return heed_fail_memory(device->base.context);
     heed_limits_lower(&info->limits, wanted);
     if (info->limits.no_subgroups)
@@ -161,7 +163,7 @@ void heed_vk_device_destroy(heed_device *base)
     struct heed_vk_device *device = (struct heed_vk_device *)base;
     const struct heed_vk_functions *vk = &device->vk;
     const bool own = device->base.ops->run != NULL;
-    heed_vk_pipelines_destroy(device);
+    heed_pipelines_destroy(&device->pipelines);
     if (!heed_vk_in_child(device)) {
         if (own && device->queue)
             vk->DeviceWaitIdle(device->device);
@@ -181,8 +183,6 @@ void heed_vk_device_destroy(heed_device *base)
     }
     if (device->mutex_made)
         heed_mutex_destroy(&device->mutex);
-    if (device->pipelines_mutex_made)
-        heed_mutex_destroy(&device->pipelines_mutex);
     heed_free(device->base.context, device);
 }
 

@@ -14,9 +14,6 @@ struct job {
     bool submitted; /* and not known to be done */
 };
 
-/* How many budgets of a dispatch fit a submission: 1 s, where amdgpu resets a GPU after 2 (lockup_timeout). */
-enum { DISPATCHES_OF_A_SUBMISSION = 10 };
-
 struct heed_vk_fence {
     struct heed_fence base;
     struct job job;
@@ -187,28 +184,10 @@ static enum heed_status create_queries(struct heed_vk_device *device, VkQueryPoo
     return status;
 }
 
-/* The steps from `first` on that one submission takes. */
-static uint32_t submission(const heed_plan *plan, uint32_t first)
-{
-    const uint64_t budget = plan->device->info.limits.max_dispatch_ns;
-    const uint64_t most =
-        budget > UINT64_MAX / DISPATCHES_OF_A_SUBMISSION ? UINT64_MAX : budget * DISPATCHES_OF_A_SUBMISSION;
-    uint64_t ns = 0;
-    uint32_t count = 0;
-    while (first + count < plan->step_count) {
-        const uint64_t step_ns = plan->steps[first + count].ns;
-        if (count > 0 && (ns > most || step_ns > most - ns))
-            break;
-        ns = step_ns > UINT64_MAX - ns ? UINT64_MAX : ns + step_ns;
-        count++;
-    }
-    return count;
-}
-
 static uint32_t submission_count(const heed_plan *plan)
 {
     uint32_t count = 0;
-    for (uint32_t first = 0; first < plan->step_count; first += submission(plan, first))
+    for (uint32_t first = 0; first < plan->step_count; first += heed_plan_submission(plan, first))
         count++;
     return count > 0 ? count : 1;
 }
@@ -221,7 +200,7 @@ static void record(const struct heed_vk_functions *vk, const struct heed_vk_fenc
         vk->CmdWriteTimestamp(job->commands[0], VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, 0);
     }
     for (uint32_t i = 0, first = 0; i < job->count; i++) {
-        const uint32_t count = submission(fence->binding->plan, first);
+        const uint32_t count = heed_plan_submission(fence->binding->plan, first);
         heed_vk_binding_record(fence->binding, job->commands[i], first, count);
         first += count;
     }

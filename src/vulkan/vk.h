@@ -8,8 +8,7 @@
 
 #include "functions.h"
 #include "../cache.h"
-#include "../mutex.h"
-#include "../plan.h"
+#include "../pipelines.h"
 
 /* ---- loader.c: what differs between systems */
 
@@ -72,12 +71,10 @@ struct heed_vk_device {
     VkInstance instance;
     VkDevice device;
     VkPipelineCache pipeline_cache;
-    bool owns_cache;            /* else it is the app's */
-    uint64_t kept_hash;         /* of what the app keeps of it; 0: nothing */
-    heed_mutex pipelines_mutex; /* pipelines, kept_hash */
-    bool pipelines_mutex_made;
-    struct heed_vk_pipeline *pipelines; /* the last released first */
-    uint64_t max_storage_range;         /* the device's own: info.limits may be lower */
+    bool owns_cache;                 /* else it is the app's */
+    uint64_t kept_hash;              /* of what the app keeps of it; 0: nothing */
+    struct heed_pipelines pipelines; /* their mutex guards kept_hash, too */
+    uint64_t max_storage_range;      /* the device's own: info.limits may be lower */
     /* For 1, 2, ... storage buffers. */
     VkDescriptorSetLayout set_layouts[HEED_MAX_BINDINGS];
     VkPipelineLayout pipeline_layouts[HEED_MAX_BINDINGS];
@@ -137,30 +134,23 @@ enum heed_status heed_vk_buffer_read(heed_buffer *buffer, uint64_t offset, void 
 
 /* ---- pipeline.c: plan->backend */
 
-/* Of the device: plans whose steps have the same kernel and constants share it. Lengths and strides are no constants,
- * and so a new plan for other lengths usually compiles nothing. */
 struct heed_vk_pipeline {
-    struct heed_vk_pipeline *next;
-    struct heed_step step; /* one that uses it */
+    struct heed_pipeline base;
     VkPipeline handle;
-    uint32_t plans; /* that use it */
 };
-/* Kept for plans to come when no plan uses them: as many variants as a model with a few layer types has. */
-enum { HEED_VK_IDLE_PIPELINES = 32 };
 
 struct heed_vk_plan {
-    struct heed_vk_pipeline **pipelines;
-    uint32_t pipeline_count;
-    uint32_t *step_pipeline;       /* index into pipelines, for each step */
+    struct heed_plan_pipelines pipelines;
     struct heed_vk_memory scratch; /* own mode, made by the first run; the device's mutex guards it */
 };
 
 /* The SPIR-V of a kernel; NULL when the build left it out. */
 const uint32_t *heed_vk_kernel_code(enum heed_kernel kernel, size_t *bytes);
 bool heed_vk_has_kernel(unsigned kernel);
+enum heed_status heed_vk_pipeline_make(heed_device *device, const struct heed_step *step,
+                                       struct heed_pipeline **pipeline, bool *cached, char why[HEED_REFUSAL]);
+void heed_vk_pipeline_destroy(heed_device *device, struct heed_pipeline *pipeline);
 enum heed_status heed_vk_plan_compile(heed_plan *plan);
-/* Of a device without plans. */
-void heed_vk_pipelines_destroy(struct heed_vk_device *device);
 void heed_vk_plan_release(heed_plan *plan);
 
 /* ---- bind.c */

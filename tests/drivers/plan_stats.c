@@ -278,10 +278,10 @@ static void print_statistics(VkPipeline pipeline)
 
 static void print_pipelines(const struct test_case *test, const heed_plan *plan)
 {
-    const struct heed_vk_plan *compiled = plan->backend;
-    for (uint32_t p = 0; p < compiled->pipeline_count; p++) {
+    const struct heed_plan_pipelines *compiled = &((const struct heed_vk_plan *)plan->backend)->pipelines;
+    for (uint32_t p = 0; p < compiled->count; p++) {
         uint32_t first = 0;
-        while (compiled->step_pipeline[first] != p)
+        while (compiled->of_step[first] != p)
             first++;
         const struct heed_step *step = &plan->steps[first];
         printf("{\"shape\": \"%s\", \"plan\": \"%s\", \"shader\": \"%s\", \"constants\": [", test->name, plan->kernel,
@@ -289,7 +289,7 @@ static void print_pipelines(const struct test_case *test, const heed_plan *plan)
         for (uint32_t i = 0; i < step->spec_count; i++)
             printf("%s%" PRIu32, i ? ", " : "", step->spec[i]);
         printf("], \"flops\": %.0f", flops_of_walk(test, plan, step));
-        print_statistics(compiled->pipelines[p]->handle);
+        print_statistics(((const struct heed_vk_pipeline *)compiled->pipelines[p])->handle);
         printf("}\n");
     }
 }
