@@ -78,8 +78,8 @@ static void append_steps(struct text *t, const heed_plan *plan)
         append(t, "\n");
         for (uint32_t b = 0; b < s->binding_count; b++)
             if (!is_repeated(s, b))
-                append(t, "       %-13s + %" PRIu64 ", %" PRIu64 " bytes\n", heed_arg_name(s->bindings[b].arg),
-                       s->bindings[b].offset, s->bindings[b].bytes);
+                append(t, "       %-13s + %" PRIu64 ", %" PRIu64 " bytes\n",
+                       heed_plan_arg_name(plan, s->bindings[b].arg), s->bindings[b].offset, s->bindings[b].bytes);
     }
     append(t, "  scratch: %" PRIu64 " bytes\n", plan->scratch_bytes);
 }

@@ -12,6 +12,8 @@ const struct heed_candidate *heed_plan_candidates(const heed_plan *plan, uint32_
 enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_op op, const void *desc);
 /* Chooses (name NULL: the first that accepts) and lowers. */
 enum heed_status heed_plan_select(heed_plan *plan, const char *name);
+/* Where a step may take longer than max_dispatch_ns. */
+void heed_plan_warn_of_long_dispatch(const heed_plan *plan);
 /* Frees what heed_plan_select made. */
 void heed_plan_clear(heed_plan *plan);
 

@@ -75,8 +75,8 @@ static void check_bindings(const heed_plan *plan, const struct heed_step *step)
     for (uint32_t i = 0; i < step->binding_count; i++) {
         const struct heed_step_binding *b = &step->bindings[i];
         const bool scratch = b->arg == HEED_ARG_SCRATCH;
-        const uint64_t bytes = scratch ? plan->scratch_bytes : (plan->args->arg[b->arg].bytes + 3) / 4 * 4;
-        if (!scratch && !plan->args->arg[b->arg].present)
+        const uint64_t bytes = scratch ? plan->scratch_bytes : (plan->args[b->arg].bytes + 3) / 4 * 4;
+        if (!scratch && !plan->args[b->arg].present)
             fail(plan, step, "a binding is an argument that the plan has not", i, b->arg);
         check_at_most(plan, step, "the end of a binding is in its argument", b->offset + b->bytes, bytes);
         /* The caller's offset can be any multiple of offset_alignment, and this part may begin anywhere. */

@@ -23,14 +23,15 @@
  *         ...
  *     heed_pipeline_destroy(&p);           // the plan does not need it
  *
- * Errors: a function that fails logs one line, returns no value, and the pipeline remembers the status; every later call
- * with it does nothing, and heed_pipeline_compile returns the status. So only the compile needs a check.
+ * Errors: a function that fails logs one line, returns no value, and the pipeline remembers the status; every later
+ * call with it does nothing, and heed_pipeline_compile returns the status. So only the compile needs a check.
  *
  * Numbers: every op computes in f32 (f64 on the reference) and stores its result as its desc says, f32 unless told
  * otherwise. The reference backend keeps f32 results between ops in f64 and rounds only where 16 bits were declared, so
  * that it is the oracle of a whole pipeline: what differs is what f32 and the kernels do.
  *
- * Threads: a pipeline is built by one thread at a time; different pipelines of a device by any. The plan follows heed.h.
+ * Threads: a pipeline is built by one thread at a time; different pipelines of a device by any. The plan follows
+ * heed.h.
  */
 #ifndef HEED_HEED_PIPELINE_H
 #define HEED_HEED_PIPELINE_H
@@ -43,8 +44,8 @@ extern "C" {
 
 typedef struct heed_pipeline heed_pipeline;
 
-/* A tensor of a pipeline: a handle, copied freely; good for the pipeline that made it. id 0: none, for what is optional,
- * and from functions that failed. */
+/* A tensor of a pipeline: a handle, copied freely; good for the pipeline that made it. id 0: none, for what is
+ * optional, and from functions that failed. */
 typedef struct heed_value {
     uint32_t id;
 } heed_value;
@@ -81,7 +82,8 @@ static inline struct heed_shape heed_shape_4(uint32_t a, uint32_t b, uint32_t c,
 /* A descriptor in place, C only: HEED_DESC(linear, .bias = b) is a pointer to a struct heed_linear_desc with its
  * struct_size and these fields, the rest zero. Zero is the default of every field of the descriptors here, and NULL the
  * default of all of them. */
-#define HEED_DESC(op, ...) (&(const struct heed_##op##_desc){.struct_size = sizeof(struct heed_##op##_desc), __VA_ARGS__})
+#define HEED_DESC(op, ...)                                                                                             \
+    (&(const struct heed_##op##_desc){.struct_size = sizeof(struct heed_##op##_desc), __VA_ARGS__})
 
 /* ------------------------------------------------------------------------------------------------ pipeline */
 
@@ -99,8 +101,8 @@ HEED_API void heed_pipeline_destroy(heed_pipeline **pipeline);
 HEED_API enum heed_status heed_pipeline_get_status(const heed_pipeline *pipeline);
 
 /* An argument that is only read: data, weights. Packed, row-major. Names are of 1 to 63 characters and differ from each
- * other and from "scratch". dtype may also be HEED_Q8_0 for the weights of heed_linear, and HEED_I32 and HEED_BOOL where
- * an op says so. */
+ * other and from "scratch". dtype may also be HEED_Q8_0 for the weights of heed_linear, and HEED_I32 and HEED_BOOL
+ * where an op says so. */
 HEED_API heed_value heed_pipeline_input(heed_pipeline *pipeline, const char *name, enum heed_dtype dtype,
                                         struct heed_shape shape);
 /* An argument that is read, and written in place by heed_append: a cache. */
@@ -127,8 +129,8 @@ struct heed_size {
     const char *name;
     uint32_t length; /* 0..most */
 };
-/* The same pipeline with smaller sizes; those that are not named stay. Nothing is compiled, no pipeline of the device is
- * made: host work of the order of the number of dispatches. `plan` may be one that was resized, and may be destroyed
+/* The same pipeline with smaller sizes; those that are not named stay. Nothing is compiled, no pipeline of the device
+ * is made: host work of the order of the number of dispatches. `plan` may be one that was resized, and may be destroyed
  * first. Its scratch is at most that of the plan that was compiled. HEED_ERR_ARGUMENT: an unknown name, more than
  * `most`, or no shapes fit together. */
 HEED_API enum heed_status heed_plan_create_resized(heed_plan *plan, const struct heed_size *sizes, uint32_t size_count,
@@ -184,8 +186,8 @@ struct heed_linear_desc {
 HEED_API heed_value heed_linear(heed_pipeline *pipeline, heed_value x, heed_value weight,
                                 const struct heed_linear_desc *desc);
 
-/* y = (x - mean) / sqrt(variance + epsilon) * gain + bias over the last axis: Ba et al. 2016. gain, bias: f32 [features],
- * or none. x may also be normed together with what is added to it first: x + residual. */
+/* y = (x - mean) / sqrt(variance + epsilon) * gain + bias over the last axis: Ba et al. 2016. gain, bias: f32
+ * [features], or none. x may also be normed together with what is added to it first: x + residual. */
 struct heed_layer_norm_desc {
     size_t struct_size;
     heed_value gain, bias;
@@ -227,30 +229,30 @@ HEED_API heed_value heed_combine(heed_pipeline *pipeline, heed_value a, heed_val
  * heed_attention_desc names for the arguments; broadcast axes have length 1. */
 struct heed_attend_desc {
     size_t struct_size;
-    float scale;            /* 0 = 1 / sqrt(dim_qk) */
-    float softcap;          /* 0: none */
+    float scale;   /* 0 = 1 / sqrt(dim_qk) */
+    float softcap; /* 0: none */
     enum heed_softcap_order softcap_order;
     bool causal, window;
     int32_t window_left, window_right;
     enum heed_diagonal diagonal;
-    heed_value mask;        /* bool, f32 or f16, [batch or 1][heads_q or 1][len_q or 1][len_kv] */
-    heed_value key_lengths; /* i32 [batch] */
-    heed_value key_bias;    /* f32 [batch or 1][heads_q or 1][len_kv] */
-    heed_value alibi;       /* f32 [heads_q] */
-    heed_value q_pos, k_pos, distance; /* f32 [batch or 1][len_q][dims], [batch or 1][len_kv][dims], [heads_q][2] */
-    heed_value sinks;       /* f32 [heads_q] */
+    heed_value mask;                     /* bool, f32 or f16, [batch or 1][heads_q or 1][len_q or 1][len_kv] */
+    heed_value key_lengths;              /* i32 [batch] */
+    heed_value key_bias;                 /* f32 [batch or 1][heads_q or 1][len_kv] */
+    heed_value alibi;                    /* f32 [heads_q] */
+    heed_value q_pos, k_pos, distance;   /* f32 [batch or 1][len_q][dims], [batch or 1][len_kv][dims], [heads_q][2] */
+    heed_value sinks;                    /* f32 [heads_q] */
     heed_value *lse, *entropy, *weights; /* not NULL: set to f32 [batch][heads_q][len_q] (and [len_kv]) */
     enum heed_path path;
-    enum heed_dtype dtype;  /* of o */
+    enum heed_dtype dtype; /* of o */
     const char *kernel;
 };
 HEED_API heed_value heed_attend(heed_pipeline *pipeline, heed_value q, heed_value k, heed_value v,
                                 const struct heed_attend_desc *desc);
 
-/* Multi-scale deformable attention as heed.h defines it, its form, levels and sampling as in `deform`, where batch, len_q,
- * heads, dim, len_value, value and o are 0: the values say them. value [batch][len_value][heads][dim]; coordinates and
- * weights, offsets and logits [batch][len_q][heads][...] with as many elements as heed.h says, packed; reference
- * [batch][len_q][levels or 1][2 or more], for HEED_DEFORM_OFFSETS only. -> o [batch][len_q][heads * dim]. */
+/* Multi-scale deformable attention as heed.h defines it, its form, levels and sampling as in `deform`, where batch,
+ * len_q, heads, dim, len_value, value and o are 0: the values say them. value [batch][len_value][heads][dim];
+ * coordinates and weights, offsets and logits [batch][len_q][heads][...] with as many elements as heed.h says, packed;
+ * reference [batch][len_q][levels or 1][2 or more], for HEED_DEFORM_OFFSETS only. -> o [batch][len_q][heads * dim]. */
 struct heed_sample_desc {
     size_t struct_size;
     heed_value reference;
@@ -259,9 +261,9 @@ struct heed_sample_desc {
 HEED_API heed_value heed_sample(heed_pipeline *pipeline, heed_value value, heed_value coordinates, heed_value weights,
                                 const struct heed_deform_desc *deform, const struct heed_sample_desc *desc);
 
-/* Writes x [batch][n][...] into rows at .. at + n - 1 of a state [batch][length][...]: a cache that grows in place. `at`:
- * i32 [1], or none for 0; it is clamped so that x ends within the state. Returns the state with x in it: use that from
- * there on, with key lengths of at + n where it is attended to. */
+/* Writes x [batch][n][...] into rows at .. at + n - 1 of a state [batch][length][...]: a cache that grows in place.
+ * `at`: i32 [1], or none for 0; it is clamped so that x ends within the state. Returns the state with x in it: use that
+ * from there on, with key lengths of at + n where it is attended to. */
 HEED_API heed_value heed_append(heed_pipeline *pipeline, heed_value state, heed_value x, heed_value at);
 
 #ifdef __cplusplus

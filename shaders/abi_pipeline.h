@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ * The part of abi.h of the kernels that only pipelines have. */
+#ifndef HEED_ABI_PIPELINE_H
+#define HEED_ABI_PIPELINE_H
+
+#define HEED_DT_Q8_0 5
+
+/* ---- combine: o = activation(scale * a) + b, or * b, or without b. Four axes, of which the first is groups.z and the
+ * last one is taken four elements at a time; strides of 0 repeat. */
+#define HEED_COMBINE_A 0
+#define HEED_COMBINE_B 1
+#define HEED_COMBINE_O 2
+#define HEED_COMBINE_BINDINGS 3
+
+#define HEED_COMBINE_SPEC_FLAGS 1  /* activation | HEED_COMBINE_* */
+#define HEED_COMBINE_SPEC_DTYPES 2 /* a | b << 4 | o << 8 */
+#define HEED_COMBINE_SPEC_VECTOR 3
+#define HEED_COMBINE_SPEC_COUNT 4
+#define HEED_COMBINE_ADD (1u << 4)
+#define HEED_COMBINE_MULTIPLY (1u << 5)
+#define HEED_COMBINE_STRIDED_A (1u << 6) /* neighbours on the last axis of a are not adjacent, or are the same */
+#define HEED_COMBINE_STRIDED_B (1u << 7)
+
+#define HEED_COMBINE_PUSH \
+    HEED_PUSH_RESIDUAL \
+    HEED_U_ARRAY(lengths, 3)   /* of axes 1, 2, 3 */ \
+    HEED_U_ARRAY(a_strides, 4) \
+    HEED_U_ARRAY(b_strides, 4) \
+    HEED_U_ARRAY(o_strides, 3) \
+    HEED_F(scale)
+
+/* ---- norm: a row of features less its mean (layer norm), divided by its deviation or its root of mean squares. A work
+ * group has ROWS rows, each with its share of the invocations. */
+#define HEED_NORM_X 0
+#define HEED_NORM_GAIN 1
+#define HEED_NORM_BIAS 2
+#define HEED_NORM_O 3
+#define HEED_NORM_BINDINGS 4
+
+#define HEED_NORM_SPEC_FLAGS 1
+#define HEED_NORM_SPEC_DTYPES 2 /* x | o << 4 */
+#define HEED_NORM_SPEC_VECTOR 3
+#define HEED_NORM_SPEC_LANES 4 /* invocations of a row, a power of two */
+#define HEED_NORM_SPEC_COUNT 5
+#define HEED_NORM_MEAN (1u << 0)
+#define HEED_NORM_GAIN_FLAG (1u << 1)
+#define HEED_NORM_BIAS_FLAG (1u << 2)
+
+#define HEED_NORM_PUSH \
+    HEED_PUSH_RESIDUAL \
+    HEED_U(rows) HEED_U(features) \
+    HEED_U(x_stride_batch) HEED_U(x_stride_row) \
+    HEED_U(o_stride_batch) HEED_U(o_stride_row) \
+    HEED_F(epsilon)
+
+/* ---- linear: y = activation(x W + bias) + residual. */
+#define HEED_LINEAR_X 0
+#define HEED_LINEAR_W 1
+#define HEED_LINEAR_BIAS 2
+#define HEED_LINEAR_RESIDUAL 3
+#define HEED_LINEAR_Y 4
+#define HEED_LINEAR_BINDINGS 5
+
+#define HEED_LINEAR_SPEC_FLAGS 1  /* activation | HEED_LINEAR_* */
+#define HEED_LINEAR_SPEC_DTYPES 2 /* x | w << 4 | residual << 8 | y << 12 */
+#define HEED_LINEAR_SPEC_VECTOR 3
+#define HEED_LINEAR_SPEC_ROWS 4    /* of a work group; linear: of an invocation */
+#define HEED_LINEAR_SPEC_COLUMNS 5 /* of an invocation */
+#define HEED_LINEAR_SPEC_CHUNK 6   /* features at a time; linear_vector: invocations that share a column */
+#define HEED_LINEAR_SPEC_COUNT 7
+#define HEED_LINEAR_HAS_BIAS (1u << 4)
+#define HEED_LINEAR_HAS_RESIDUAL (1u << 5)
+#define HEED_LINEAR_TRANSPOSED (1u << 6) /* W is [in][out] */
+
+#define HEED_LINEAR_PUSH \
+    HEED_PUSH_RESIDUAL \
+    HEED_U(rows) HEED_U(features) HEED_U(columns) \
+    HEED_U(x_stride_batch) HEED_U(x_stride_row) \
+    HEED_U(w_stride) \
+    HEED_U(residual_stride_batch) HEED_U(residual_stride_row) \
+    HEED_U(y_stride_batch) HEED_U(y_stride_row)
+
+/* ---- append: rows of x into a state, from row `at` on: four axes [batch][row][...][...], taken word by word or in
+ * elements of 16 bits. */
+#define HEED_APPEND_X 0
+#define HEED_APPEND_AT 1
+#define HEED_APPEND_STATE 2
+#define HEED_APPEND_BINDINGS 3
+
+#define HEED_APPEND_SPEC_FLAGS 1
+#define HEED_APPEND_SPEC_DTYPES 2 /* x | state << 4 */
+#define HEED_APPEND_SPEC_VECTOR 3
+#define HEED_APPEND_SPEC_COUNT 4
+#define HEED_APPEND_HAS_AT (1u << 0)
+
+#define HEED_APPEND_PUSH \
+    HEED_PUSH_RESIDUAL \
+    HEED_U_ARRAY(lengths, 4)  /* of x */ \
+    HEED_U_ARRAY(x_strides, 3) \
+    HEED_U_ARRAY(state_strides, 3) \
+    HEED_U(most) /* the largest `at` */
+
+#ifndef VULKAN
+struct heed_combine_push { HEED_COMBINE_PUSH };
+struct heed_norm_push { HEED_NORM_PUSH };
+struct heed_linear_push { HEED_LINEAR_PUSH };
+struct heed_append_push { HEED_APPEND_PUSH };
+_Static_assert(sizeof(struct heed_combine_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
+_Static_assert(sizeof(struct heed_norm_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
+_Static_assert(sizeof(struct heed_linear_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
+_Static_assert(sizeof(struct heed_append_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
+#endif
+
+#endif
