@@ -80,6 +80,29 @@
     HEED_U(residual_stride_batch) HEED_U(residual_stride_row) \
     HEED_U(y_stride_batch) HEED_U(y_stride_row)
 
+/* ---- conv: y = activation(x * W + bias) + residual, a convolution, in two ways. conv and conv_lanes: linear's kernels,
+ * bindings and constants (HEED_LINEAR_*), with features of one tap after another. conv_direct: 4 channels of POSITIONS
+ * positions of y in an invocation, for groups of few channels. */
+#define HEED_CONV_SPEC_PADDED 7   /* features of a tap, a multiple of the chunk; conv_direct: channels of x of a group */
+#define HEED_CONV_SPEC_KERNEL_X 8
+#define HEED_CONV_SPEC_TAPS 9
+#define HEED_CONV_SPEC_GROUP_OUT 10 /* conv_direct: channels of y of a group */
+#define HEED_CONV_SPEC_COUNT 11
+#define HEED_CONV_STRIDED (1u << 7) /* channels of x are not adjacent */
+
+#define HEED_CONV_PUSH \
+    HEED_PUSH_RESIDUAL \
+    HEED_U(rows) HEED_U(features) HEED_U(columns) \
+    HEED_U(channels)           /* of x, of a group */ \
+    HEED_U(column0)            /* conv_direct: of y, what is column 0 of the step */ \
+    HEED_U(line0) HEED_U(lines_y) \
+    HEED_U(x_stride_image) HEED_U(x_stride_y) HEED_U(x_stride_x) HEED_U(x_stride_channel) \
+    HEED_U(length_y) HEED_U(length_x) \
+    HEED_U(stride_y) HEED_U(stride_x) HEED_U(dilation_y) HEED_U(dilation_x) \
+    HEED_U(padding_y) HEED_I(origin_x) \
+    HEED_U(residual_stride_batch) HEED_U(residual_stride_row) \
+    HEED_U(y_stride_batch) HEED_U(y_stride_row)
+
 /* ---- append: rows of x into a state, from row `at` on: four axes [batch][row][...][...], taken word by word or in
  * elements of 16 bits. */
 #define HEED_APPEND_X 0
@@ -104,10 +127,12 @@
 struct heed_combine_push { HEED_COMBINE_PUSH };
 struct heed_norm_push { HEED_NORM_PUSH };
 struct heed_linear_push { HEED_LINEAR_PUSH };
+struct heed_conv_push { HEED_CONV_PUSH };
 struct heed_append_push { HEED_APPEND_PUSH };
 _Static_assert(sizeof(struct heed_combine_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 _Static_assert(sizeof(struct heed_norm_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 _Static_assert(sizeof(struct heed_linear_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
+_Static_assert(sizeof(struct heed_conv_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 _Static_assert(sizeof(struct heed_append_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 #endif
 

@@ -20,6 +20,7 @@ void main()
     uint tx = t % ACROSS, ty = t / ACROSS;
     vec4 sum[4] = vec4[4](vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
     for (uint d0 = 0u; d0 < push.features; d0 += DEPTH) {
+        begin_features(batch, d0);
         barrier();
         for (uint i = t; i < TILE_ROWS * DEPTH / 4u; i += WG) {
             uint r = i / (DEPTH / 4u), d = i % (DEPTH / 4u) * 4u;

@@ -9,7 +9,11 @@ layout(constant_id = HEED_LINEAR_SPEC_ROWS) const uint ROWS = 4;
 layout(constant_id = HEED_LINEAR_SPEC_COLUMNS) const uint COLUMNS = 4;
 layout(constant_id = HEED_LINEAR_SPEC_CHUNK) const uint CHUNK = 16;
 
+#ifdef HEED_CONV
+layout(push_constant) uniform Push { HEED_CONV_PUSH } push;
+#else
 layout(push_constant) uniform Push { HEED_LINEAR_PUSH } push;
+#endif
 
 #include "score.h"
 #include "activation.h"
@@ -26,6 +30,14 @@ const uint DT_X = DTYPES & 15u, DT_W = (DTYPES >> 4) & 15u, DT_RESIDUAL = (DTYPE
            DT_Y = (DTYPES >> 12) & 15u;
 const bool TRANSPOSED = (FLAGS & HEED_LINEAR_TRANSPOSED) != 0u;
 #define flag(bit) ((FLAGS & (bit)) != 0u)
+
+#ifdef HEED_CONV
+#include "conv.glsl"
+#else
+// What is the same for features d0 .. d0 + CHUNK - 1: nothing here.
+void begin_features(uint batch, uint d0)
+{
+}
 
 // A block of q8_0 is 17 halves: the scale, then 32 int8. i counts halves from the binding's start.
 uint q8_half(uint i)
@@ -75,6 +87,8 @@ vec4 load_x(uint begin, uint d)
     uint count = push.features > d ? push.features - d : 0u;
     return count == 0u ? vec4(0.0) : heed_first(x_load4n(DT_X, begin + d, count), count);
 }
+
+#endif
 
 // From products to the result, of columns n .. n + 3 of a row.
 void store_y(uint batch, uint row, uint n, vec4 v)

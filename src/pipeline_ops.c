@@ -19,4 +19,5 @@ const struct heed_pipeline_op heed_pipeline_ops[HEED_NODE_KIND_COUNT] = {
     [HEED_NODE_ATTEND] = {OP(attend)},
     [HEED_NODE_SAMPLE] = {OP(sample)},
     [HEED_NODE_APPEND] = {OP(append)},
+    [HEED_NODE_CONV] = {OP(conv), .candidates = heed_conv_candidates},
 };

@@ -24,7 +24,12 @@ HEED_DECLARE_OP(combine)
 HEED_DECLARE_OP(attend)
 HEED_DECLARE_OP(sample)
 HEED_DECLARE_OP(append)
+HEED_DECLARE_OP(conv)
+
+/* In double precision. */
+double heed_reference_activate(enum heed_activation activation, double x);
 
 const struct heed_node_candidate *heed_linear_candidates(uint32_t *count);
+const struct heed_node_candidate *heed_conv_candidates(uint32_t *count);
 
 #endif

@@ -266,6 +266,34 @@ HEED_API heed_value heed_sample(heed_pipeline *pipeline, heed_value value, heed_
  * from there on, with key lengths of at + n where it is attended to. */
 HEED_API heed_value heed_append(heed_pipeline *pipeline, heed_value state, heed_value x, heed_value at);
 
+/* y = activation(x * W + bias) + residual, the convolution of PyTorch's Conv1d and Conv2d (a cross-correlation):
+ *
+ *   y[b][oy][ox][n] = sum over c, ky, kx of  W[n][c][ky][kx] x[b][oy stride - padding + ky dilation][ox ...][g in + c]
+ *
+ * with 0 for what lies outside x; n is of group g = n / (channels of y / groups), of `in` channels of x. Channels are the
+ * last axis, as heed_linear and heed_attend want them:
+ *
+ *   x         f32, f16, bf16 [batch][x][channels], or [x][channels], where W has 3 axes; [batch][y][x][channels], or
+ *             [y][x][channels], where it has 4. Any view: channels first is heed_permute of it, without a copy. Whisper's
+ *             mel [1][80][3000] goes in as heed_permute(p, mel, (uint32_t[]){0, 2, 1, 3}), [1][3000][80].
+ *   weight    f32, f16, bf16 [channels of y][in][kx] or [channels of y][in][ky][kx], packed, as PyTorch keeps it
+ *   bias      f32 [channels of y]
+ *   residual  f32, f16, bf16, packed, the shape of y
+ *
+ * The result has (length + 2 padding - dilation (kernel - 1) - 1) / stride + 1 positions along each axis; less than one
+ * is HEED_ERR_ARGUMENT. Channels-first results are heed_permute of it. */
+struct heed_conv_desc {
+    size_t struct_size;
+    heed_value bias, residual;
+    uint32_t stride[2], padding[2], dilation[2]; /* along x, or along y and x; stride and dilation 0 = 1 */
+    uint32_t groups;                             /* 0 = 1; as many as channels: depth-wise */
+    enum heed_activation activation;
+    enum heed_dtype dtype; /* of y */
+    const char *kernel;    /* NULL: the best */
+};
+HEED_API heed_value heed_conv(heed_pipeline *pipeline, heed_value x, heed_value weight,
+                              const struct heed_conv_desc *desc);
+
 #ifdef __cplusplus
 }
 #endif

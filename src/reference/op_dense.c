@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-static double activate(enum heed_activation activation, double x)
+double heed_reference_activate(enum heed_activation activation, double x)
 {
     switch (activation) {
     case HEED_ACTIVATION_NONE:
@@ -53,7 +53,7 @@ enum heed_status heed_reference_linear(const struct heed_graph *graph, const str
                     double sum = 0.0;
                     for (uint64_t k = 0; k < features; k++)
                         sum += row[k] * weights[n * features + k];
-                    sum = activate(d->activation, sum + (bias->data ? heed_operand_get(bias, 0, 0, 0, n) : 0.0));
+                    sum = heed_reference_activate(d->activation, sum + (bias->data ? heed_operand_get(bias, 0, 0, 0, n) : 0.0));
                     heed_operand_set(y, a, b, c, n,
                                      sum + (residual->data ? heed_operand_get(residual, a, b, c, n) : 0.0));
                 }
@@ -125,7 +125,7 @@ enum heed_status heed_reference_combine(const struct heed_graph *graph, const st
         for (at[1] = 0; at[1] < length[1]; at[1]++)
             for (at[2] = 0; at[2] < length[2]; at[2]++)
                 for (at[3] = 0; at[3] < length[3]; at[3]++) {
-                    double y = activate(d->activation, scale * repeated(&in[0], at));
+                    double y = heed_reference_activate(d->activation, scale * repeated(&in[0], at));
                     if (in[1].data && d->combination == HEED_ADD)
                         y += repeated(&in[1], at);
                     else if (in[1].data)
