@@ -59,22 +59,24 @@ vec4 q8_numbers(uint block, uint d)
                 bitfieldExtract(pairs, 24, 8));
 }
 
-// Features d .. d + 3 of column n (a multiple of 4), n < columns, and 0 behind the last feature.
+// Features d .. d + 3 of column n (a multiple of 4), n < columns, and 0 behind the last feature. Without a branch: unrolled
+// loads between branches take a software driver's compiler seconds.
 vec4 load_weights(uint n, uint d)
 {
-    uint count = push.features > d ? push.features - d : 0u;
-    if (count == 0u)
-        return vec4(0.0);
+    uint at = min(d, (push.features - 1u) & ~3u), count = push.features - at;
     uint e = HEED_RESIDUAL(push, HEED_LINEAR_W);
+    vec4 v;
     if (DT_W == HEED_DT_Q8_0) {
-        uint block = n * (push.w_stride / 32u) + d / 32u;
-        return q8_scale(block) * q8_numbers(block, d % 32u);
+        uint block = n * (push.w_stride / 32u) + at / 32u;
+        v = q8_scale(block) * q8_numbers(block, at % 32u);
+    } else if (!TRANSPOSED) {
+        v = heed_first(w_load4n(DT_W, e + n * push.w_stride + at, count), count);
+    } else {
+        uvec4 i = e + n + (at + min(uvec4(0u, 1u, 2u, 3u), uvec4(count - 1u))) * push.w_stride;
+        v = vec4(w_load(DT_W, i.x), w_load(DT_W, i.y), w_load(DT_W, i.z), w_load(DT_W, i.w));
+        v = mix(vec4(0.0), v, lessThan(uvec4(0u, 1u, 2u, 3u), uvec4(count)));
     }
-    if (!TRANSPOSED)
-        return heed_first(w_load4n(DT_W, e + n * push.w_stride + d, count), count);
-    uvec4 at = e + n + (d + min(uvec4(0u, 1u, 2u, 3u), uvec4(count - 1u))) * push.w_stride;
-    vec4 v = vec4(w_load(DT_W, at.x), w_load(DT_W, at.y), w_load(DT_W, at.z), w_load(DT_W, at.w));
-    return mix(vec4(0.0), v, lessThan(uvec4(0u, 1u, 2u, 3u), uvec4(count)));
+    return d < push.features ? v : vec4(0.0);
 }
 
 uint x_begin(uint batch, uint row)
@@ -84,8 +86,9 @@ uint x_begin(uint batch, uint row)
 
 vec4 load_x(uint begin, uint d)
 {
-    uint count = push.features > d ? push.features - d : 0u;
-    return count == 0u ? vec4(0.0) : heed_first(x_load4n(DT_X, begin + d, count), count);
+    uint at = min(d, (push.features - 1u) & ~3u), count = push.features - at;
+    vec4 v = heed_first(x_load4n(DT_X, begin + at, count), count);
+    return d < push.features ? v : vec4(0.0);
 }
 
 #endif

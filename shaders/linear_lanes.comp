@@ -23,6 +23,7 @@ void main()
     uint row0 = gl_WorkGroupID.y * ROWS, column0 = gl_WorkGroupID.x * WIDE, rows = min(push.rows - row0, ROWS);
     [[dont_unroll]] for (uint d0 = 0u; d0 < push.features; d0 += CHUNK) {
         barrier();
+        begin_features(gl_WorkGroupID.z, d0);
         [[dont_unroll]] for (uint e = gl_LocalInvocationIndex; e < rows * VECTORS; e += WG)
             shared_x[e] = load_x(x_begin(gl_WorkGroupID.z, row0 + e / VECTORS), d0 + 4u * (e % VECTORS));
         barrier();

@@ -78,7 +78,7 @@ enum heed_status heed_infer_linear(struct heed_graph *g, struct heed_node *n)
 /* ---- kernels */
 
 /* CHUNK x COLUMNS weights in a lane's registers and spills: see LANES_FEATURES in lower_attention_staged.c. */
-enum { LANES_CHUNK = 256, LANES_COLUMNS = 2, LANES_ROWS = 128, LANES_STAGED = 16, VECTOR_ROWS = 4 };
+enum { LANES_CHUNK = 64, LANES_COLUMNS = 4, LANES_ROWS = 64, VECTOR_ROWS = 4 };
 
 static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, uint64_t features)
 {
@@ -93,7 +93,7 @@ static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, u
         while (t.chunk > 16 && t.chunk / 2 >= features)
             t.chunk /= 2;
         t.columns = t.group * LANES_COLUMNS;
-        t.shared_bytes = 4 * (LANES_STAGED * t.chunk + t.rows * t.columns + t.group);
+        t.shared_bytes = 4 * (t.rows * (t.chunk + t.columns) + t.group);
         break;
     case HEED_KERNEL_LINEAR_VECTOR:
         /* A lane of a CPU reads a column of its own; elsewhere neighbours read what lies next to one another. */
