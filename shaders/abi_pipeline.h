@@ -103,6 +103,28 @@
     HEED_U(residual_stride_batch) HEED_U(residual_stride_row) \
     HEED_U(y_stride_batch) HEED_U(y_stride_row)
 
+/* ---- ops whose invocations make 4 features of one place of the result each, in a box of 4 axes: lengths of the box,
+ * where it begins in the result, and what else the op needs. */
+#define HEED_POINTS_PUSH \
+    HEED_PUSH_RESIDUAL \
+    HEED_U_ARRAY(lengths, 4) \
+    HEED_U_ARRAY(first, 4) \
+    HEED_U_ARRAY(x_strides, 4) \
+    HEED_U_ARRAY(o_strides, 3) /* features of the result are adjacent */ \
+    HEED_U_ARRAY(own, 10) \
+    HEED_F(a) HEED_F(b) HEED_F(c)
+
+#define HEED_POINTS_SPEC_FLAGS 1
+#define HEED_POINTS_SPEC_DTYPES 2 /* x | o << 4 */
+#define HEED_POINTS_SPEC_VECTOR 3
+#define HEED_POINTS_SPEC_COUNT 4
+
+/* embed: x is the table; own[0..2] strides of the indices, own[3] rows of the table */
+#define HEED_EMBED_TABLE 0
+#define HEED_EMBED_INDEX 1
+#define HEED_EMBED_O 2
+#define HEED_EMBED_BINDINGS 3
+
 /* ---- append: rows of x into a state, from row `at` on: four axes [batch][row][...][...], taken word by word or in
  * elements of 16 bits. */
 #define HEED_APPEND_X 0
@@ -128,11 +150,13 @@ struct heed_combine_push { HEED_COMBINE_PUSH };
 struct heed_norm_push { HEED_NORM_PUSH };
 struct heed_linear_push { HEED_LINEAR_PUSH };
 struct heed_conv_push { HEED_CONV_PUSH };
+struct heed_points_push { HEED_POINTS_PUSH };
 struct heed_append_push { HEED_APPEND_PUSH };
 _Static_assert(sizeof(struct heed_combine_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 _Static_assert(sizeof(struct heed_norm_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 _Static_assert(sizeof(struct heed_linear_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 _Static_assert(sizeof(struct heed_conv_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
+_Static_assert(sizeof(struct heed_points_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 _Static_assert(sizeof(struct heed_append_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 #endif
 

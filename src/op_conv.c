@@ -87,6 +87,8 @@ static enum heed_status check_axis(const struct heed_graph *g, const struct heed
             ": each is at most 2^24, the kernel at least 1, and kernel times dilation, and the %" PRIu64
             " positions of x, below 2^29",
             a->kernel, a->stride, a->dilation, a->padding, a->in);
+    if (a->in == 0)
+        return heed_node_fail(g, n, "x has no positions along an axis");
     if (a->out == 0)
         return heed_node_fail(g, n,
                               "%" PRIu64 " positions with padding %" PRIu64 " on both sides are fewer than the %" PRIu64
@@ -150,7 +152,7 @@ enum heed_status heed_infer_conv(struct heed_graph *g, struct heed_node *n)
 
 /* ---- kernels */
 
-enum { LANES_CHUNK = 256, LANES_COLUMNS = 2, LANES_ROWS = 128, LANES_STAGED = 16, MOST_GROUPS = 64 };
+enum { LANES_CHUNK = 64, LANES_COLUMNS = 4, LANES_ROWS = 64, MOST_GROUPS = 64 };
 
 struct tile {
     uint32_t group, rows, columns, chunk; /* of a work group, rows and columns of y; HEED_LINEAR_SPEC_CHUNK */
@@ -169,7 +171,7 @@ static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, u
         t.rows = t.spec_rows = LANES_ROWS;
         t.spec_columns = LANES_COLUMNS;
         t.columns = t.group * LANES_COLUMNS;
-        t.shared_bytes = 4 * (LANES_STAGED * t.chunk + t.rows * t.columns + t.group);
+        t.shared_bytes = 4 * (t.rows * (t.chunk + t.columns) + t.group);
         break;
     }
     case HEED_KERNEL_CONV_DIRECT:

@@ -52,6 +52,7 @@ struct heed_node {
         HEED_NODE_SAMPLE,
         HEED_NODE_APPEND,
         HEED_NODE_CONV,
+        HEED_NODE_EMBED,
         HEED_NODE_KIND_COUNT,
     } kind;
     uint32_t input[HEED_NODE_INPUTS], output[HEED_NODE_OUTPUTS]; /* values by id; 0: none */

@@ -20,4 +20,5 @@ const struct heed_pipeline_op heed_pipeline_ops[HEED_NODE_KIND_COUNT] = {
     [HEED_NODE_SAMPLE] = {OP(sample)},
     [HEED_NODE_APPEND] = {OP(append)},
     [HEED_NODE_CONV] = {OP(conv), .candidates = heed_conv_candidates},
+    [HEED_NODE_EMBED] = {OP(embed)},
 };

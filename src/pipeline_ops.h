@@ -25,6 +25,7 @@ HEED_DECLARE_OP(attend)
 HEED_DECLARE_OP(sample)
 HEED_DECLARE_OP(append)
 HEED_DECLARE_OP(conv)
+HEED_DECLARE_OP(embed)
 
 /* In double precision. */
 double heed_reference_activate(enum heed_activation activation, double x);

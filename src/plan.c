@@ -38,6 +38,7 @@ static const struct {
     [HEED_KERNEL_NORM] = {"norm", BIT(HEED_NORM_O)},
     [HEED_KERNEL_COMBINE] = {"combine", BIT(HEED_COMBINE_O)},
     [HEED_KERNEL_APPEND] = {"append", BIT(HEED_APPEND_STATE)},
+    [HEED_KERNEL_EMBED] = {"embed", BIT(HEED_EMBED_O)},
 };
 
 const char *heed_kernel_name(enum heed_kernel kernel)

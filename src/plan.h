@@ -36,6 +36,7 @@ enum heed_kernel {
     HEED_KERNEL_NORM,
     HEED_KERNEL_COMBINE,
     HEED_KERNEL_APPEND,
+    HEED_KERNEL_EMBED,
     HEED_KERNEL_COUNT,
 };
 /* "attn_fused", "attn_fused_subgroup", ...: the name of the .spv without its ending. */

@@ -129,10 +129,11 @@ struct heed_size {
     const char *name;
     uint32_t length; /* 0..most */
 };
-/* The same pipeline with smaller sizes; those that are not named stay. Nothing is compiled, no pipeline of the device
- * is made: host work of the order of the number of dispatches. `plan` may be one that was resized, and may be destroyed
- * first. Its scratch is at most that of the plan that was compiled. HEED_ERR_ARGUMENT: an unknown name, more than
- * `most`, or no shapes fit together. */
+/* The same pipeline with other sizes up to their most; those that are not named stay. The kernels are those that were
+ * chosen for `plan`, whose pipelines it shares, because lengths are no constants of kernels: host work of the order of
+ * the number of dispatches. Only attention may want another variant of its kernel where rows or keys become few, which
+ * is compiled then (heed_plan_info.pipelines - pipelines_shared). `plan` may be one that was resized, and may be
+ * destroyed first. HEED_ERR_ARGUMENT: an unknown name, more than `most`, or shapes that do not fit together. */
 HEED_API enum heed_status heed_plan_create_resized(heed_plan *plan, const struct heed_size *sizes, uint32_t size_count,
                                                    heed_plan **resized);
 
@@ -268,20 +269,20 @@ HEED_API heed_value heed_append(heed_pipeline *pipeline, heed_value state, heed_
 
 /* y = activation(x * W + bias) + residual, the convolution of PyTorch's Conv1d and Conv2d (a cross-correlation):
  *
- *   y[b][oy][ox][n] = sum over c, ky, kx of  W[n][c][ky][kx] x[b][oy stride - padding + ky dilation][ox ...][g in + c]
+ *   y[b][oy][ox][n] = sum over c, ky, kx of W[n][c][ky][kx] x[b][oy stride - padding + ky dilation][ox ...][g in + c]
  *
- * with 0 for what lies outside x; n is of group g = n / (channels of y / groups), of `in` channels of x. Channels are the
- * last axis, as heed_linear and heed_attend want them:
+ * with 0 for what lies outside x; n is of group g = n / (channels of y / groups), of `in` channels of x. Channels are
+ * the last axis, as heed_linear and heed_attend want them:
  *
  *   x         f32, f16, bf16 [batch][x][channels], or [x][channels], where W has 3 axes; [batch][y][x][channels], or
- *             [y][x][channels], where it has 4. Any view: channels first is heed_permute of it, without a copy. Whisper's
- *             mel [1][80][3000] goes in as heed_permute(p, mel, (uint32_t[]){0, 2, 1, 3}), [1][3000][80].
+ *             [y][x][channels], where it has 4. Any view: channels first is heed_permute of it, without a copy
  *   weight    f32, f16, bf16 [channels of y][in][kx] or [channels of y][in][ky][kx], packed, as PyTorch keeps it
  *   bias      f32 [channels of y]
  *   residual  f32, f16, bf16, packed, the shape of y
  *
- * The result has (length + 2 padding - dilation (kernel - 1) - 1) / stride + 1 positions along each axis; less than one
- * is HEED_ERR_ARGUMENT. Channels-first results are heed_permute of it. */
+ * Whisper's mel [1][80][3000] goes in as heed_permute(p, mel, (uint32_t[]){0, 2, 1, 3}), [1][3000][80]. The result has
+ * (length + 2 padding - dilation (kernel - 1) - 1) / stride + 1 positions along each axis; less than one is
+ * HEED_ERR_ARGUMENT. */
 struct heed_conv_desc {
     size_t struct_size;
     heed_value bias, residual;
@@ -293,6 +294,17 @@ struct heed_conv_desc {
 };
 HEED_API heed_value heed_conv(heed_pipeline *pipeline, heed_value x, heed_value weight,
                               const struct heed_conv_desc *desc);
+
+/* y[...][d] = table[indices[...]][d], and 0 where the index is negative or not below the rows of the table.
+ *
+ *   table    f32, f16, bf16 or q8_0 [rows][features]
+ *   indices  i32 [...], 1 to 3 axes, any view */
+struct heed_embed_desc {
+    size_t struct_size;
+    enum heed_dtype dtype; /* of y */
+};
+HEED_API heed_value heed_embed(heed_pipeline *pipeline, heed_value table, heed_value indices,
+                               const struct heed_embed_desc *desc);
 
 #ifdef __cplusplus
 }

@@ -35,5 +35,6 @@ float naive_activate(enum heed_activation activation, float x);
 
 /* naive_layers.c */
 void naive_conv(struct naive_call *call);
+void naive_embed(struct naive_call *call);
 
 #endif

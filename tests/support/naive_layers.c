@@ -38,3 +38,14 @@ void naive_conv(struct naive_call *call)
         naive_set(o, a, b, c, n, sum + (residual->data ? *naive_at(residual, a, b, c, n) : 0));
     }
 }
+
+void naive_embed(struct naive_call *call)
+{
+    const struct naive *table = &call->in[0], *indices = &call->in[1], *o = &call->out[0];
+    NAIVE_FOR_ROWS(o, a, b, c)
+    for (uint64_t d = 0; d < o->length[3]; d++) {
+        const float index = *naive_at(indices, 0, a, b, c);
+        const bool there = index >= 0 && index < (float)table->length[2];
+        naive_set(o, a, b, c, d, there ? *naive_at(table, 0, 0, (uint64_t)index, d) : 0);
+    }
+}

@@ -63,6 +63,7 @@ extern const char *const op_activations[];
 
 /* Rows in op_rows_layers.c. */
 void op_build_conv(struct op_case *c, struct test_words *words);
+void op_build_embed(struct op_case *c, struct test_words *words);
 
 /* Parses the line, builds it on `device` (any) and fills data, expectations and bounds. False: c->error. Always free.
  */

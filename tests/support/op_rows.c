@@ -201,5 +201,6 @@ const struct op_row test_pipelines[] = {
     {"rms_norm", HEED_NODE_RMS_NORM, rms_norm}, {"combine", HEED_NODE_COMBINE, combine},
     {"append", HEED_NODE_APPEND, append},       {"attend", HEED_NODE_ATTEND, attend},
     {"sample", HEED_NODE_SAMPLE, sample},       {"conv", HEED_NODE_CONV, op_build_conv},
+    {"embed", HEED_NODE_EMBED, op_build_embed},
 };
 const uint32_t test_pipeline_count = sizeof test_pipelines / sizeof *test_pipelines;

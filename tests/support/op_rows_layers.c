@@ -49,3 +49,32 @@ void op_build_conv(struct op_case *c, struct test_words *words)
     }
     heed_pipeline_output(c->p, "y", heed_conv(c->p, x, w, &d));
 }
+
+enum { INTEGERS_MAX = 512 };
+
+/* Numbers of which some are negative and some too large. */
+static heed_value numbers(struct op_case *c, const char *name, struct heed_shape shape, uint32_t below)
+{
+    int32_t values[INTEGERS_MAX];
+    uint32_t count = 1;
+    for (uint32_t a = 0; a < shape.axes; a++)
+        count *= shape.length[a];
+    count = count < INTEGERS_MAX ? count : INTEGERS_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        values[i] = (int32_t)(i * 7919 % (below + 2)) - 1;
+    if (count > 3)
+        values[3] = INT32_MIN;
+    return heed_reshape(c->p, op_integers(c, name, count, values), shape);
+}
+
+void op_build_embed(struct op_case *c, struct test_words *words)
+{
+    const uint32_t rows = test_words_number(words, "rows", 10), features = test_words_number(words, "features", 64);
+    struct heed_embed_desc d = {.struct_size = sizeof d, .dtype = op_dtype(words, "y", HEED_F32)};
+    heed_value table =
+        op_input(c, "table", op_dtype(words, "table", HEED_F32), heed_shape_2(rows, features), OP_FILL_NORMAL);
+    heed_value indices = numbers(c, "indices", op_shape(words, "indices", heed_shape_1(8)), rows);
+    if (test_words_has(words, "turned"))
+        indices = heed_permute(c->p, indices, (const uint32_t[]){1, 0, 2, 3});
+    heed_pipeline_output(c->p, "y", heed_embed(c->p, table, indices, &d));
+}
