@@ -78,7 +78,7 @@ enum heed_status heed_infer_linear(struct heed_graph *g, struct heed_node *n)
 /* ---- kernels */
 
 /* CHUNK x COLUMNS weights in a lane's registers and spills: see LANES_FEATURES in lower_attention_staged.c. */
-enum { LANES_CHUNK = 64, LANES_COLUMNS = 4, LANES_ROWS = 64, VECTOR_ROWS = 4 };
+enum { LANES_CHUNK = 64, LANES_SHORT_CHUNK = 16, LANES_COLUMNS = 4, LANES_ROWS = 64, VECTOR_ROWS = 4 };
 
 static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, uint64_t features)
 {
@@ -90,6 +90,8 @@ static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, u
         t.rows = LANES_ROWS;
         t.spec_columns = LANES_COLUMNS;
         t.chunk = LANES_CHUNK;
+        if (heed_preferences(&device->info) & HEED_AVOIDS_LONG_CODE)
+            t.chunk = LANES_SHORT_CHUNK;
         while (t.chunk > 16 && t.chunk / 2 >= features)
             t.chunk /= 2;
         t.columns = t.group * LANES_COLUMNS;
@@ -270,7 +272,7 @@ enum heed_status heed_lower_linear(struct heed_node_lowering *l)
         .kernel = chosen->kernel,
         .group = lowering.tile.group,
         .tensor_count = HEED_LINEAR_BINDINGS,
-        .quantum = {1, lowering.tile.rows, lowering.tile.columns, 0},
+        .quantum = {1, 1, 4, 0},
         .user = &lowering,
         .grid = grid,
         .flops = flops,

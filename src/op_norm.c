@@ -150,7 +150,7 @@ static enum heed_status lower(struct heed_node_lowering *l, uint32_t flags, floa
         .kernel = HEED_KERNEL_NORM,
         .group = GROUP,
         .tensor_count = HEED_NORM_BINDINGS,
-        .quantum = {1, GROUP / lowering.lanes, 0, 0},
+        .quantum = {1, 1, 0, 0},
         .user = &lowering,
         .grid = grid,
         .flops = flops,

@@ -349,3 +349,18 @@ enum heed_status heed_pipeline_compile(heed_pipeline *p, heed_plan **plan)
         return heed_fail(p->device->context, HEED_ERR_ARGUMENT, "pipeline: there is no output");
     return create(p->device, &p->graph, NULL, 0, plan);
 }
+
+enum heed_status heed_plan_create_resized(heed_plan *plan, const struct heed_size *sizes, uint32_t size_count,
+                                          heed_plan **resized)
+{
+    if (!plan || !resized || (!sizes && size_count > 0))
+        return HEED_ERR_ARGUMENT;
+    *resized = NULL;
+    enum heed_status status = heed_device_check(plan->device);
+    if (status != HEED_OK)
+        return status;
+    if (!plan->pipeline)
+        return heed_fail(plan->device->context, HEED_ERR_ARGUMENT, "%s: the plan is of one op, which has no sizes",
+                         heed_op_name(plan->op));
+    return create(plan->device, &plan->pipeline->graph, sizes, size_count, resized);
+}

@@ -189,7 +189,7 @@ static enum heed_status open_devices(struct suite *suite)
         return status;
     static const struct heed_limits limits[LIMITED] = {
         {.max_dispatch_ns = 100000, .max_group_count = 5},
-        {.max_storage_range = 8192, .min_offset_alignment = 64},
+        {.max_storage_range = 16384, .min_offset_alignment = 64},
     };
     for (int i = 0; i < LIMITED && status == HEED_OK; i++) {
         desc.limits = limits[i];
