@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The pipelines that lines of tests/ops can ask for: one op each, and blocks. */
 #include "op_case.h"
+#include "op_rows_blocks.h"
 
 #include <string.h>
 
@@ -202,5 +203,11 @@ const struct op_row test_pipelines[] = {
     {"append", HEED_NODE_APPEND, append},       {"attend", HEED_NODE_ATTEND, attend},
     {"sample", HEED_NODE_SAMPLE, sample},       {"conv", HEED_NODE_CONV, op_build_conv},
     {"embed", HEED_NODE_EMBED, op_build_embed},
+    {"block_attention", HEED_NODE_KIND_COUNT, op_block_attention},
+    {"block_decoder_layer", HEED_NODE_KIND_COUNT, op_block_decoder_layer},
+    {"block_co_attention", HEED_NODE_KIND_COUNT, op_block_co_attention},
+    {"block_pooling", HEED_NODE_KIND_COUNT, op_block_pooling},
+    {"block_two_way", HEED_NODE_KIND_COUNT, op_block_two_way},
+    {"block_deform_decoder", HEED_NODE_KIND_COUNT, op_block_deform_decoder},
 };
 const uint32_t test_pipeline_count = sizeof test_pipelines / sizeof *test_pipelines;
