@@ -125,6 +125,47 @@
 #define HEED_EMBED_O 2
 #define HEED_EMBED_BINDINGS 3
 
+/* rope: own[0..2] strides of the positions, own[3] what is added to them, own[4] features that are turned; a + b: twice the binary logarithm of the base over them; c: what positions are multiplied by */
+#define HEED_ROPE_X 0
+#define HEED_ROPE_POSITIONS 1
+#define HEED_ROPE_O 2
+#define HEED_ROPE_BINDINGS 3
+#define HEED_ROPE_HAS_POSITIONS (1u << 0)
+#define HEED_ROPE_COUNT_ON (1u << 1) /* add the number of the row */
+#define HEED_ROPE_INTERLEAVED (1u << 2)
+
+/* sinusoid: own[0..2] strides of the positions, own[3] half of the channels; a + b: the binary logarithm of the base
+ * over the number of frequencies; c: what positions are multiplied by */
+#define HEED_SINUSOID_POSITIONS 0
+#define HEED_SINUSOID_O 1
+#define HEED_SINUSOID_BINDINGS 2
+#define HEED_SINUSOID_HAS_POSITIONS (1u << 0) /* else the row is the position */
+#define HEED_SINUSOID_INTEGERS (1u << 1)
+#define HEED_SINUSOID_INTERLEAVED (1u << 2)
+#define HEED_SINUSOID_COSINE_FIRST (1u << 3)
+
+/* pool: own[0] elements along the axis, own[1] from one to the next, unless it is the last one */
+#define HEED_POOL_X 0
+#define HEED_POOL_O 1
+#define HEED_POOL_BINDINGS 2
+#define HEED_POOL_MAX (1u << 0)
+#define HEED_POOL_LAST (1u << 1)
+#define HEED_POOL_STRIDED (1u << 2) /* neighbours on the last axis of x are not adjacent */
+
+/* resize: own[0..1] lines and positions of x, a and b: of x, for one of the result */
+#define HEED_RESIZE_X 0
+#define HEED_RESIZE_O 1
+#define HEED_RESIZE_BINDINGS 2
+#define HEED_RESIZE_ALIGN_CORNERS (1u << 0)
+#define HEED_RESIZE_STRIDED (1u << 1)
+
+/* top_k: own[0] elements of a row, own[1] how many of them; both results are packed */
+#define HEED_TOP_K_X 0
+#define HEED_TOP_K_VALUES 1
+#define HEED_TOP_K_INDICES 2
+#define HEED_TOP_K_BINDINGS 3
+#define HEED_TOP_K_HAS_VALUES (1u << 0)
+
 /* ---- append: rows of x into a state, from row `at` on: four axes [batch][row][...][...], taken word by word or in
  * elements of 16 bits. */
 #define HEED_APPEND_X 0

@@ -84,7 +84,7 @@ static bool is_strided(const struct heed_boxed *t, const struct heed_box *box)
 static void describe(const struct heed_box_job *job, const struct heed_box *box, struct heed_step *step)
 {
     const struct heed_graph *g = job->l->graph;
-    const struct heed_combine_desc *d = heed_node_desc(job->l->node);
+    const struct heed_combine_desc *d = job->user;
     const struct heed_boxed *a = &job->tensor[HEED_COMBINE_A], *b = &job->tensor[HEED_COMBINE_B],
                             *o = &job->tensor[HEED_COMBINE_O];
     struct heed_combine_push push = {
@@ -111,24 +111,38 @@ static void describe(const struct heed_box_job *job, const struct heed_box *box,
     step->push_words = sizeof push / 4;
 }
 
-enum heed_status heed_lower_combine(struct heed_node_lowering *l)
+static enum heed_status lower(struct heed_node_lowering *l, const struct heed_combine_desc *desc,
+                              const struct heed_tensor *a, const struct heed_tensor *b, const struct heed_tensor *o)
 {
-    const struct heed_tensor *o = &l->graph->tensors[l->node->output[0]];
     struct heed_box_job job = {
         .l = l,
         .kernel = HEED_KERNEL_COMBINE,
         .group = GROUP,
         .tensor_count = HEED_COMBINE_BINDINGS,
         .quantum = {1, 1, 1, 4},
+        .user = desc,
         .grid = grid,
         .flops = flops,
         .describe = describe,
     };
     struct heed_box box = {.length = {1, 1, 1, 1}};
-    for (uint32_t a = 0, shift = HEED_MAX_AXES - o->axes; a < o->axes; a++)
-        box.length[a + shift] = o->length[a];
-    job.tensor[HEED_COMBINE_A] = heed_box_tensor(heed_node_input(l->graph, l->node, INPUT_A));
-    job.tensor[HEED_COMBINE_B] = heed_box_tensor(heed_node_input(l->graph, l->node, INPUT_B));
+    for (uint32_t axis = 0, shift = HEED_MAX_AXES - o->axes; axis < o->axes; axis++)
+        box.length[axis + shift] = o->length[axis];
+    job.tensor[HEED_COMBINE_A] = heed_box_tensor(a);
+    job.tensor[HEED_COMBINE_B] = heed_box_tensor(b);
     job.tensor[HEED_COMBINE_O] = heed_box_tensor(o);
     return heed_box_lower(&job, &box);
+}
+
+enum heed_status heed_lower_combine(struct heed_node_lowering *l)
+{
+    return lower(l, heed_node_desc(l->node), heed_node_input(l->graph, l->node, INPUT_A),
+                 heed_node_input(l->graph, l->node, INPUT_B), &l->graph->tensors[l->node->output[0]]);
+}
+
+enum heed_status heed_lower_copy(struct heed_node_lowering *l, const struct heed_tensor *from,
+                                 const struct heed_tensor *to)
+{
+    const struct heed_combine_desc copy = {.struct_size = sizeof copy};
+    return lower(l, &copy, from, NULL, to);
 }

@@ -53,6 +53,12 @@ struct heed_node {
         HEED_NODE_APPEND,
         HEED_NODE_CONV,
         HEED_NODE_EMBED,
+        HEED_NODE_CONCAT,
+        HEED_NODE_ROPE,
+        HEED_NODE_SINUSOID,
+        HEED_NODE_POOL,
+        HEED_NODE_RESIZE,
+        HEED_NODE_TOP_K,
         HEED_NODE_KIND_COUNT,
     } kind;
     uint32_t input[HEED_NODE_INPUTS], output[HEED_NODE_OUTPUTS]; /* values by id; 0: none */

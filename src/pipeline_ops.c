@@ -21,4 +21,10 @@ const struct heed_pipeline_op heed_pipeline_ops[HEED_NODE_KIND_COUNT] = {
     [HEED_NODE_APPEND] = {OP(append)},
     [HEED_NODE_CONV] = {OP(conv), .candidates = heed_conv_candidates},
     [HEED_NODE_EMBED] = {OP(embed)},
+    [HEED_NODE_CONCAT] = {OP(concat)},
+    [HEED_NODE_ROPE] = {OP(rope)},
+    [HEED_NODE_SINUSOID] = {OP(sinusoid)},
+    [HEED_NODE_POOL] = {OP(pool)},
+    [HEED_NODE_RESIZE] = {OP(resize)},
+    [HEED_NODE_TOP_K] = {OP(top_k)},
 };

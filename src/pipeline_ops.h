@@ -26,6 +26,16 @@ HEED_DECLARE_OP(sample)
 HEED_DECLARE_OP(append)
 HEED_DECLARE_OP(conv)
 HEED_DECLARE_OP(embed)
+HEED_DECLARE_OP(concat)
+HEED_DECLARE_OP(rope)
+HEED_DECLARE_OP(sinusoid)
+HEED_DECLARE_OP(pool)
+HEED_DECLARE_OP(resize)
+HEED_DECLARE_OP(top_k)
+
+/* A copy of the same lengths, of any strides: steps of another node than heed_combine's. */
+enum heed_status heed_lower_copy(struct heed_node_lowering *l, const struct heed_tensor *from,
+                                 const struct heed_tensor *to);
 
 /* In double precision. */
 double heed_reference_activate(enum heed_activation activation, double x);

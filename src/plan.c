@@ -39,6 +39,11 @@ static const struct {
     [HEED_KERNEL_COMBINE] = {"combine", BIT(HEED_COMBINE_O)},
     [HEED_KERNEL_APPEND] = {"append", BIT(HEED_APPEND_STATE)},
     [HEED_KERNEL_EMBED] = {"embed", BIT(HEED_EMBED_O)},
+    [HEED_KERNEL_ROPE] = {"rope", BIT(HEED_ROPE_O)},
+    [HEED_KERNEL_SINUSOID] = {"sinusoid", BIT(HEED_SINUSOID_O)},
+    [HEED_KERNEL_POOL] = {"pool", BIT(HEED_POOL_O)},
+    [HEED_KERNEL_RESIZE] = {"resize", BIT(HEED_RESIZE_O)},
+    [HEED_KERNEL_TOP_K] = {"top_k", BIT(HEED_TOP_K_VALUES) | BIT(HEED_TOP_K_INDICES)},
 };
 
 const char *heed_kernel_name(enum heed_kernel kernel)

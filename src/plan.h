@@ -37,6 +37,11 @@ enum heed_kernel {
     HEED_KERNEL_COMBINE,
     HEED_KERNEL_APPEND,
     HEED_KERNEL_EMBED,
+    HEED_KERNEL_ROPE,
+    HEED_KERNEL_SINUSOID,
+    HEED_KERNEL_POOL,
+    HEED_KERNEL_RESIZE,
+    HEED_KERNEL_TOP_K,
     HEED_KERNEL_COUNT,
 };
 /* "attn_fused", "attn_fused_subgroup", ...: the name of the .spv without its ending. */

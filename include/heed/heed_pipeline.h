@@ -306,6 +306,89 @@ struct heed_embed_desc {
 HEED_API heed_value heed_embed(heed_pipeline *pipeline, heed_value table, heed_value indices,
                                const struct heed_embed_desc *desc);
 
+/* 1 to 12 values one behind the other along an axis; f32, f16 or bf16, any views, of the same lengths otherwise. */
+struct heed_concat_desc {
+    size_t struct_size;
+    enum heed_dtype dtype;
+};
+HEED_API heed_value heed_concat(heed_pipeline *pipeline, const heed_value *values, uint32_t count, uint32_t axis,
+                                const struct heed_concat_desc *desc);
+
+/* Rotary positions: Su et al. 2021. x [...][rows][features], f32, f16, bf16, any view: pair i of the first `dims`
+ * features of a row is turned by the angle scale * position * base^(-2 i / dims); the rest stays as it is.
+ *
+ *   pair i    features i and i + dims / 2 (GPT-NeoX, Llama in Hugging Face's layout), or 2 i and 2 i + 1, interleaved
+ *             (GPT-J, Llama's own)
+ *   position  row + first + what `positions`, i32 [1] or [batch][1], says; or first + positions, i32 [rows] or
+ *             [batch][rows]. batch is the first axis of x, of 3 or 4 axes
+ *
+ * Angles are made in f32, so that their error grows with the position: half a degree at 10^5. */
+struct heed_rope_desc {
+    size_t struct_size;
+    heed_value positions;
+    uint32_t first;
+    uint32_t dims; /* even, at most 8192; 0: all features */
+    bool interleaved;
+    float base;  /* 0 = 10000; above 1 */
+    float scale; /* 0 = 1; 1/8: positions eight times as far as the model was trained for (Chen et al. 2023) */
+    enum heed_dtype dtype;
+};
+HEED_API heed_value heed_rope(heed_pipeline *pipeline, heed_value x, const struct heed_rope_desc *desc);
+
+/* Sines and cosines of scale * position * base^(-i / n): Vaswani et al. 2017. positions f32 or i32 [...], 1 to 3 axes,
+ * any view, or none for 0 .. rows - 1; -> [...][channels]. Of channels / 2 frequencies n is all, or, inclusive, one
+ * less, so that the last one is 1 / base. Whisper's: .channels = 384, .rows = 1500, .inclusive = true; DETR's, of one
+ * coordinate 0..1: .interleaved = true, .scale = 2 pi. */
+struct heed_sinusoid_desc {
+    size_t struct_size;
+    uint32_t channels; /* even, 2..8192 */
+    uint32_t rows;     /* without positions; or a size of the pipeline */
+    bool interleaved;  /* sine and cosine of a frequency are neighbours; else all sines, then all cosines */
+    bool cosine_first;
+    bool inclusive;
+    float base;  /* 0 = 10000; above 1 */
+    float scale; /* 0 = 1 */
+    enum heed_dtype dtype;
+};
+HEED_API heed_value heed_sinusoid(heed_pipeline *pipeline, heed_value positions, const struct heed_sinusoid_desc *desc);
+
+enum heed_pooling {
+    HEED_POOL_MEAN = 0,
+    HEED_POOL_MAXIMUM = 1, /* NaN where one is */
+};
+
+/* The mean or the largest of an axis of x, which has length 1 in the result: tokens, or channels. The axis has at least
+ * one element. Pools of w tokens are an axis of w, made by heed_reshape. */
+struct heed_pool_desc {
+    size_t struct_size;
+    enum heed_pooling pooling;
+    enum heed_dtype dtype;
+};
+HEED_API heed_value heed_pool(heed_pipeline *pipeline, heed_value x, uint32_t axis, const struct heed_pool_desc *desc);
+
+/* Images [y][x][channels] or [batch][y][x][channels], any view, in another size, as PyTorch's interpolate does with
+ * mode "bilinear": place o of the result is at (o + 1/2) size / (new size) - 1/2 of x, not below 0, or with align_corners at
+ * o (size - 1) / (new size - 1), and between the two neighbours of that place along each axis it is linear. height and
+ * width may be sizes of the pipeline. */
+struct heed_resize_desc {
+    size_t struct_size;
+    bool align_corners;
+    enum heed_dtype dtype;
+};
+HEED_API heed_value heed_resize(heed_pipeline *pipeline, heed_value x, uint32_t height, uint32_t width,
+                                const struct heed_resize_desc *desc);
+
+/* Where the k largest elements of each row of x are, the largest first, of equal ones the first in the row: i32
+ * [...][k]. NaN is less than any number. k may be a size of the pipeline; each of the k is a pass over the row. */
+struct heed_top_k_desc {
+    size_t struct_size;
+    heed_value *values;    /* not NULL: set to what they are, [...][k] */
+    enum heed_dtype dtype; /* of values */
+};
+HEED_API heed_value heed_top_k(heed_pipeline *pipeline, heed_value x, uint32_t k, const struct heed_top_k_desc *desc);
+/* The largest alone: heed_top_k of 1. */
+HEED_API heed_value heed_arg_max(heed_pipeline *pipeline, heed_value x);
+
 #ifdef __cplusplus
 }
 #endif

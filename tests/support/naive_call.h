@@ -36,5 +36,11 @@ float naive_activate(enum heed_activation activation, float x);
 /* naive_layers.c */
 void naive_conv(struct naive_call *call);
 void naive_embed(struct naive_call *call);
+void naive_concat(struct naive_call *call);
+void naive_rope(struct naive_call *call);
+void naive_sinusoid(struct naive_call *call);
+void naive_pool(struct naive_call *call);
+void naive_resize(struct naive_call *call);
+void naive_top_k(struct naive_call *call);
 
 #endif

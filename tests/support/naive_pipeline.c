@@ -252,9 +252,11 @@ static void sample(struct naive_call *call)
 
 /* An op joins by a row here. */
 static void (*const ops[HEED_NODE_KIND_COUNT])(struct naive_call *call) = {
-    [HEED_NODE_LINEAR] = linear,   [HEED_NODE_LAYER_NORM] = layer_norm, [HEED_NODE_RMS_NORM] = rms_norm,
-    [HEED_NODE_COMBINE] = combine, [HEED_NODE_APPEND] = append,         [HEED_NODE_ATTEND] = attend,
-    [HEED_NODE_SAMPLE] = sample,   [HEED_NODE_CONV] = naive_conv,       [HEED_NODE_EMBED] = naive_embed,
+    [HEED_NODE_LINEAR] = linear,       [HEED_NODE_LAYER_NORM] = layer_norm, [HEED_NODE_RMS_NORM] = rms_norm,
+    [HEED_NODE_COMBINE] = combine,     [HEED_NODE_APPEND] = append,         [HEED_NODE_ATTEND] = attend,
+    [HEED_NODE_SAMPLE] = sample,       [HEED_NODE_CONV] = naive_conv,       [HEED_NODE_EMBED] = naive_embed,
+    [HEED_NODE_CONCAT] = naive_concat, [HEED_NODE_ROPE] = naive_rope,       [HEED_NODE_SINUSOID] = naive_sinusoid,
+    [HEED_NODE_POOL] = naive_pool,     [HEED_NODE_RESIZE] = naive_resize,   [HEED_NODE_TOP_K] = naive_top_k,
 };
 
 static struct naive operand(const struct heed_graph *g, float *const *memory, uint32_t value)

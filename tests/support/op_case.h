@@ -64,6 +64,12 @@ extern const char *const op_activations[];
 /* Rows in op_rows_layers.c. */
 void op_build_conv(struct op_case *c, struct test_words *words);
 void op_build_embed(struct op_case *c, struct test_words *words);
+void op_build_concat(struct op_case *c, struct test_words *words);
+void op_build_rope(struct op_case *c, struct test_words *words);
+void op_build_sinusoid(struct op_case *c, struct test_words *words);
+void op_build_pool(struct op_case *c, struct test_words *words);
+void op_build_resize(struct op_case *c, struct test_words *words);
+void op_build_top_k(struct op_case *c, struct test_words *words);
 
 /* Parses the line, builds it on `device` (any) and fills data, expectations and bounds. False: c->error. Always free.
  */
