@@ -500,7 +500,7 @@ END_TEST
 
 /* ---- names */
 
-START_TEST(names)
+START_TEST(names_are_checked)
 {
     heed_plan *plan = sized_plan(4, false);
     heed_buffer *buffer;
@@ -702,11 +702,41 @@ START_TEST(block_is_its_formula)
 }
 END_TEST
 
-int main(void)
+/* Runs a chain of which one barrier was taken away: the validation layer has to see it. */
+static int run_without_barrier(void)
+{
+    heed_pipeline *p;
+    heed_plan *plan = NULL;
+    heed_buffer *buffer = NULL;
+    if (heed_pipeline_create(device, NULL, &p) != HEED_OK)
+        return EXIT_FAILURE;
+    heed_value x = heed_pipeline_input(p, "x", HEED_F32, heed_shape_2(64, 64));
+    for (int i = 0; i < 4; i++)
+        x = heed_combine(p, x, none, HEED_DESC(combine, .activation = HEED_TANH));
+    heed_pipeline_output(p, "y", x);
+    bool ok = heed_pipeline_compile(p, &plan) == HEED_OK && plan->step_count == 4 && plan->steps[2].barrier &&
+              heed_buffer_create(device, 2 * 64 * 64 * 4, &buffer) == HEED_OK;
+    const struct heed_arg args[] = {{"x", buffer, 0}, {"y", buffer, 64 * 64 * 4}};
+    if (ok)
+        plan->steps[2].barrier = false;
+    ok = ok && heed_run(plan, args, 2, NULL) == HEED_OK;
+    heed_buffer_destroy(&buffer);
+    heed_plan_destroy(&plan);
+    heed_pipeline_destroy(&p);
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
 {
     const struct heed_context_desc desc = {.struct_size = sizeof desc, .log = log_line};
     if (heed_context_create(&desc, &context) != HEED_OK || heed_device_create(context, NULL, &device) != HEED_OK)
         return EXIT_FAILURE;
+    if (argc > 1 && strcmp(argv[1], "without_barrier") == 0) {
+        const int status = run_without_barrier();
+        heed_device_destroy(&device);
+        heed_context_destroy(&context);
+        return status;
+    }
     Suite *suite = suite_create("pipeline");
     TCase *tcase = tcase_create("pipeline");
     tcase_add_loop_test(tcase, mistakes, 0, MISTAKES);
@@ -717,7 +747,7 @@ int main(void)
     tcase_add_test(tcase, chain_shares);
     tcase_add_test(tcase, products_side_by_side);
     tcase_add_test(tcase, sizes);
-    tcase_add_test(tcase, names);
+    tcase_add_test(tcase, names_are_checked);
     tcase_add_test(tcase, texts);
     tcase_add_test(tcase, threads);
     tcase_add_test(tcase, block_is_its_formula);
