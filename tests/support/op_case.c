@@ -201,7 +201,21 @@ static bool build(struct op_case *c, heed_device *device)
     return heed_pipeline_get_status(c->p) == HEED_OK || fail(c, "the pipeline is not legal");
 }
 
-bool op_case_init(struct op_case *c, heed_device *device, const char *line, uint64_t seed)
+static const struct op_row *find_row(const char *word, size_t length)
+{
+    for (uint32_t i = 0; i < test_pipeline_count; i++)
+        if (strlen(test_pipelines[i].word) == length && memcmp(test_pipelines[i].word, word, length) == 0)
+            return &test_pipelines[i];
+    return NULL;
+}
+
+bool op_case_knows(const char *line)
+{
+    line += strspn(line, " \t");
+    return find_row(line, strcspn(line, " \t")) != NULL;
+}
+
+bool op_case_parse(struct op_case *c, const char *line, uint64_t seed)
 {
     memset(c, 0, sizeof *c);
     if (!test_words_split(&c->words, line))
@@ -212,12 +226,13 @@ bool op_case_init(struct op_case *c, heed_device *device, const char *line, uint
     snprintf(c->name, sizeof c->name, "%s", c->words.word[1].key);
     c->seed = seed;
     c->random = test_random_for(line, seed);
-    for (uint32_t i = 0; i < test_pipeline_count; i++)
-        if (strcmp(test_pipelines[i].word, c->words.word[0].key) == 0)
-            c->row = &test_pipelines[i];
-    if (!c->row)
-        return fail(c, "the first word is no op");
-    const bool ok = build(c, device) && expect(c);
+    c->row = find_row(c->words.word[0].key, strlen(c->words.word[0].key));
+    return c->row || fail(c, "the first word is no op");
+}
+
+bool op_case_init(struct op_case *c, heed_device *device, const char *line, uint64_t seed)
+{
+    const bool ok = op_case_parse(c, line, seed) && build(c, device) && expect(c);
     heed_pipeline_destroy(&c->p);
     return ok;
 }

@@ -71,6 +71,10 @@ void op_build_pool(struct op_case *c, struct test_words *words);
 void op_build_resize(struct op_case *c, struct test_words *words);
 void op_build_top_k(struct op_case *c, struct test_words *words);
 
+/* The line's words and its row; nothing is built. False: c->error. */
+bool op_case_parse(struct op_case *c, const char *line, uint64_t seed);
+/* Is the first word of the line one of test_pipelines? */
+bool op_case_knows(const char *line);
 /* Parses the line, builds it on `device` (any) and fills data, expectations and bounds. False: c->error. Always free.
  */
 bool op_case_init(struct op_case *c, heed_device *device, const char *line, uint64_t seed);
