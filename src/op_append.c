@@ -55,16 +55,6 @@ static struct heed_boxed boxed(const struct heed_tensor *t, uint64_t length[HEED
     return b;
 }
 
-static bool grid(const struct heed_box_job *job, const struct heed_box *box, uint64_t groups[3])
-{
-    (void)job;
-    uint64_t quads = (box->length[3] + 3) / 4 * box->length[2] * box->length[1];
-    groups[0] = (quads + GROUP - 1) / GROUP;
-    groups[1] = 1;
-    groups[2] = box->length[0];
-    return quads < UINT32_MAX - GROUP;
-}
-
 static double flops(const struct heed_box_job *job, const struct heed_box *box)
 {
     (void)job;
@@ -102,7 +92,7 @@ enum heed_status heed_lower_append(struct heed_node_lowering *l)
         .tensor_count = HEED_APPEND_BINDINGS,
         .quantum = {1, 0, 0, 0},
         .user = state_length,
-        .grid = grid,
+        .grid = heed_box_grid_quads,
         .flops = flops,
         .describe = describe,
     };

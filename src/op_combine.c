@@ -60,16 +60,6 @@ static void strides_of(const struct heed_boxed *t, const struct heed_box *box, u
         strides[a] = box->length[a] > 1 ? (uint32_t)t->stride[a] : 0;
 }
 
-static bool grid(const struct heed_box_job *job, const struct heed_box *box, uint64_t groups[3])
-{
-    (void)job;
-    uint64_t quads = (box->length[3] + 3) / 4 * box->length[2] * box->length[1];
-    groups[0] = (quads + GROUP - 1) / GROUP;
-    groups[1] = 1;
-    groups[2] = box->length[0];
-    return quads < UINT32_MAX - GROUP;
-}
-
 static double flops(const struct heed_box_job *job, const struct heed_box *box)
 {
     (void)job;
@@ -121,7 +111,7 @@ static enum heed_status lower(struct heed_node_lowering *l, const struct heed_co
         .tensor_count = HEED_COMBINE_BINDINGS,
         .quantum = {1, 1, 1, 4},
         .user = desc,
-        .grid = grid,
+        .grid = heed_box_grid_quads,
         .flops = flops,
         .describe = describe,
     };

@@ -215,16 +215,10 @@ static bool prefers_direct(const struct heed_node_candidate *self, const struct 
     return p.groups > 1 && (p.out < 16 || p.in < 8);
 }
 
-static bool prefers_lanes(const struct heed_node_candidate *self, const struct heed_node_lowering *l)
-{
-    (void)self;
-    return l->plan->device->info.type == HEED_DEVICE_CPU;
-}
-
 static const struct heed_node_candidate candidates[] = {
-    {"conv__direct", HEED_KERNEL_CONV_DIRECT, accepts, prefers_direct, NULL},
-    {"conv__lanes", HEED_KERNEL_CONV_LANES, accepts, prefers_lanes, NULL},
-    {"conv__plain_32x32", HEED_KERNEL_CONV, accepts, NULL, NULL},
+    {"conv__direct", HEED_KERNEL_CONV_DIRECT, accepts, prefers_direct},
+    {"conv__lanes", HEED_KERNEL_CONV_LANES, accepts, heed_node_prefers_cpu},
+    {"conv__plain_32x32", HEED_KERNEL_CONV, accepts, NULL},
 };
 
 const struct heed_node_candidate *heed_conv_candidates(uint32_t *count)

@@ -154,16 +154,10 @@ static bool prefers_vector(const struct heed_node_candidate *self, const struct 
     return rows_count(l) <= 2 * VECTOR_ROWS;
 }
 
-static bool prefers_lanes(const struct heed_node_candidate *self, const struct heed_node_lowering *l)
-{
-    (void)self;
-    return l->plan->device->info.type == HEED_DEVICE_CPU;
-}
-
 static const struct heed_node_candidate candidates[] = {
-    {"linear__vector", HEED_KERNEL_LINEAR_VECTOR, accepts, prefers_vector, NULL},
-    {"linear__lanes", HEED_KERNEL_LINEAR_LANES, accepts, prefers_lanes, NULL},
-    {"linear__plain_32x32", HEED_KERNEL_LINEAR, accepts, NULL, NULL},
+    {"linear__vector", HEED_KERNEL_LINEAR_VECTOR, accepts, prefers_vector},
+    {"linear__lanes", HEED_KERNEL_LINEAR_LANES, accepts, heed_node_prefers_cpu},
+    {"linear__plain_32x32", HEED_KERNEL_LINEAR, accepts, NULL},
 };
 
 const struct heed_node_candidate *heed_linear_candidates(uint32_t *count)

@@ -6,16 +6,6 @@
 
 enum { GROUP = 64 };
 
-static bool grid(const struct heed_box_job *job, const struct heed_box *box, uint64_t groups[3])
-{
-    (void)job;
-    const uint64_t quads = (box->length[3] + 3) / 4 * box->length[2] * box->length[1];
-    groups[0] = (quads + GROUP - 1) / GROUP;
-    groups[1] = 1;
-    groups[2] = box->length[0];
-    return quads < UINT32_MAX - GROUP;
-}
-
 static double flops(const struct heed_box_job *job, const struct heed_box *box)
 {
     const struct heed_points *points = job->user;
@@ -54,7 +44,7 @@ enum heed_status heed_points_lower(struct heed_node_lowering *l, struct heed_poi
         .tensor_count = points->tensor_count,
         .quantum = {1, 1, 1, 4},
         .user = points,
-        .grid = grid,
+        .grid = heed_box_grid_quads,
         .flops = flops,
         .describe = describe,
     };

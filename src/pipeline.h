@@ -213,6 +213,8 @@ struct heed_box_job {
 };
 /* Axes matched from the last one; those of length 1 repeat. `tensor` may be NULL. */
 struct heed_boxed heed_box_tensor(const struct heed_tensor *tensor);
+/* A heed_box_job.grid: four elements of the last axis an invocation, axes 1 to 3 on groups.x, axis 0 on groups.z. */
+bool heed_box_grid_quads(const struct heed_box_job *job, const struct heed_box *box, uint64_t groups[3]);
 /* Nothing for an empty box. HEED_ERR_UNSUPPORTED where the smallest part is still too much. */
 enum heed_status heed_box_lower(const struct heed_box_job *job, const struct heed_box *box);
 
@@ -225,8 +227,9 @@ struct heed_node_candidate {
     bool (*accepts)(const struct heed_node_candidate *self, const struct heed_node_lowering *l, char *why, size_t size);
     /* The first that accepts and prefers is taken, else the first that accepts. NULL: always. */
     bool (*prefers)(const struct heed_node_candidate *self, const struct heed_node_lowering *l);
-    const void *tile;
 };
+/* A heed_node_candidate.prefers: software drivers. */
+bool heed_node_prefers_cpu(const struct heed_node_candidate *self, const struct heed_node_lowering *l);
 /* Takes the one that node->kernel names, or the best, and writes its name there. NULL: the log says why, and *status is
  * HEED_ERR_ARGUMENT (no such name) or HEED_ERR_UNSUPPORTED. */
 const struct heed_node_candidate *heed_node_select(const struct heed_node_lowering *l,

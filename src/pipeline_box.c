@@ -111,7 +111,22 @@ enum heed_status heed_box_lower(const struct heed_box_job *job, const struct hee
     return cut(job, box);
 }
 
+bool heed_box_grid_quads(const struct heed_box_job *job, const struct heed_box *box, uint64_t groups[3])
+{
+    uint64_t quads = (box->length[3] + 3) / 4 * box->length[2] * box->length[1];
+    groups[0] = (quads + job->group - 1) / job->group;
+    groups[1] = 1;
+    groups[2] = box->length[0];
+    return quads < UINT32_MAX - job->group;
+}
+
 /* ---- the choice of a kernel */
+
+bool heed_node_prefers_cpu(const struct heed_node_candidate *self, const struct heed_node_lowering *l)
+{
+    (void)self;
+    return l->plan->device->info.type == HEED_DEVICE_CPU;
+}
 
 static enum heed_status fail_name(const struct heed_node_lowering *l, const struct heed_node_candidate *list,
                                   uint32_t count)
