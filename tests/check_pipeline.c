@@ -468,7 +468,7 @@ static void run_sized(heed_plan *plan, float *y, uint32_t rows)
         heed_buffer_destroy(&buffers[i]);
 }
 
-START_TEST(sizes)
+START_TEST(sizes_share_pipelines)
 {
     enum { MOST = 100 };
     static float expected[MOST * 64], got[MOST * 64];
@@ -495,6 +495,62 @@ START_TEST(sizes)
     ck_assert_int_eq(heed_plan_create_resized(most, &(struct heed_size){"rows", 0}, 1, &smaller), HEED_OK);
     heed_plan_destroy(&smaller);
     heed_plan_destroy(&most);
+}
+END_TEST
+
+/* Attention of sized rows to sized keys, from one plan for the most. */
+static void attend_resized(heed_device *on, uint32_t rows, uint32_t keys, float *o)
+{
+    heed_device *before = device;
+    device = on;
+    heed_pipeline *p = begin();
+    const uint32_t len_q = heed_pipeline_add_size(p, "rows", 40), len_kv = heed_pipeline_add_size(p, "keys", 70);
+    const heed_value q = heed_pipeline_input(p, "q", HEED_F32, heed_shape_3(2, len_q, 48));
+    const heed_value kv = heed_pipeline_input(p, "kv", HEED_F32, heed_shape_3(2, len_kv, 48));
+    const heed_value keyed = heed_split_heads(p, heed_combine(p, kv, none, NULL), 3);
+    heed_pipeline_output(p, "o",
+                         heed_merge_heads(p, heed_attend(p, heed_split_heads(p, q, 3), keyed, keyed,
+                                                         HEED_DESC(attend, .causal = rows == 3))));
+    heed_plan *most = compiled(&p), *plan;
+    const struct heed_size sizes[] = {{"rows", rows}, {"keys", keys}};
+    ck_assert_msg(heed_plan_create_resized(most, sizes, 2, &plan) == HEED_OK, "%s", last_line);
+    heed_plan_destroy(&most);
+    const uint64_t counts[3] = {2 * rows * 48, 2 * keys * 48, 2 * rows * 48};
+    heed_buffer *buffers[3];
+    struct heed_arg args[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        struct heed_arg_info arg;
+        ck_assert_int_eq(heed_plan_get_arg(plan, i, &arg), HEED_OK);
+        ck_assert_uint_eq(arg.bytes, 4 * counts[i]);
+        float *data = calloc(counts[i], sizeof *data);
+        for (uint64_t e = 0; e < counts[i]; e++)
+            data[e] = (float)((e * 37 + i) % 23) / 11.0f - 1.0f;
+        ck_assert_int_eq(heed_buffer_create(device, arg.bytes, &buffers[i]), HEED_OK);
+        ck_assert_int_eq(heed_buffer_write(buffers[i], 0, data, arg.bytes), HEED_OK);
+        free(data);
+        args[i] = (struct heed_arg){arg.name, buffers[i], 0};
+    }
+    ck_assert_msg(heed_run(plan, args, 3, NULL) == HEED_OK, "%s", last_line);
+    ck_assert_int_eq(heed_buffer_read(buffers[2], 0, o, 4 * counts[2]), HEED_OK);
+    for (uint32_t i = 0; i < 3; i++)
+        heed_buffer_destroy(&buffers[i]);
+    heed_plan_destroy(&plan);
+    device = before;
+}
+
+START_TEST(sized_attention)
+{
+    static const uint32_t sizes[][2] = {{40, 70}, {3, 70}, {17, 1}, {1, 33}, {33, 64}};
+    static float expected[2 * 40 * 48], got[2 * 40 * 48];
+    heed_device *reference;
+    const struct heed_device_desc desc = {.struct_size = sizeof desc, .backend = HEED_BACKEND_REFERENCE};
+    ck_assert_int_eq(heed_device_create(context, &desc, &reference), HEED_OK);
+    attend_resized(device, sizes[_i][0], sizes[_i][1], got);
+    attend_resized(reference, sizes[_i][0], sizes[_i][1], expected);
+    for (uint32_t e = 0; e < 2 * sizes[_i][0] * 48; e++)
+        ck_assert_msg(fabs((double)got[e] - (double)expected[e]) < 1e-5, "o[%u] is %g, not %g", e, (double)got[e],
+                      (double)expected[e]);
+    heed_device_destroy(&reference);
 }
 END_TEST
 
@@ -746,7 +802,8 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tcase, random_graphs_run, 0, 6);
     tcase_add_test(tcase, chain_shares);
     tcase_add_test(tcase, products_side_by_side);
-    tcase_add_test(tcase, sizes);
+    tcase_add_test(tcase, sizes_share_pipelines);
+    tcase_add_loop_test(tcase, sized_attention, 0, 5);
     tcase_add_test(tcase, names_are_checked);
     tcase_add_test(tcase, texts);
     tcase_add_test(tcase, threads);
