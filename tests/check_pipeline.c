@@ -647,6 +647,83 @@ START_TEST(threads)
 }
 END_TEST
 
+/* ---- host memory that runs out, at every allocation in turn */
+
+struct memory {
+    uint32_t allocations, fail_at; /* 0: none fails */
+    int live;
+};
+
+static void *alloc_counted(void *user, size_t bytes)
+{
+    struct memory *memory = user;
+    if (++memory->allocations == memory->fail_at)
+        return NULL;
+    memory->live++;
+    return malloc(bytes);
+}
+
+static void free_counted(void *user, void *block)
+{
+    struct memory *memory = user;
+    memory->live -= block != NULL;
+    free(block);
+}
+
+/* Everything that allocates, once; the first error ends it. */
+static enum heed_status build_and_compile(heed_device *on)
+{
+    heed_pipeline *p;
+    heed_plan *plan = NULL, *smaller = NULL;
+    enum heed_status status = heed_pipeline_create(on, NULL, &p);
+    if (status != HEED_OK)
+        return status;
+    const uint32_t rows = heed_pipeline_add_size(p, "rows", 9);
+    heed_value x = heed_pipeline_input(p, "x", HEED_F32, heed_shape_3(1, rows, 32));
+    const heed_value w = heed_pipeline_input(p, "w", HEED_F32, heed_shape_2(32, 32));
+    for (int i = 0; i < 6; i++)
+        x = heed_linear(p, heed_layer_norm(p, x, NULL), w, HEED_DESC(linear, .residual = x));
+    const heed_value heads = heed_split_heads(p, x, 2);
+    heed_pipeline_output(p, "y", heed_merge_heads(p, heed_attend(p, heads, heads, heads, NULL)));
+    status = heed_pipeline_compile(p, &plan);
+    heed_pipeline_destroy(&p);
+    if (status == HEED_OK)
+        status = heed_plan_create_resized(plan, &(struct heed_size){"rows", 4}, 1, &smaller);
+    heed_plan_destroy(&smaller);
+    heed_plan_destroy(&plan);
+    return status;
+}
+
+START_TEST(out_of_host_memory)
+{
+    struct memory memory = {0};
+    const struct heed_context_desc desc = {.struct_size = sizeof desc,
+                                           .allocator = {alloc_counted, free_counted, &memory}};
+    const struct heed_device_desc reference = {.struct_size = sizeof reference, .backend = HEED_BACKEND_REFERENCE};
+    heed_context *own;
+    heed_device *on;
+    ck_assert_int_eq(heed_context_create(&desc, &own), HEED_OK);
+    /* Lowering has allocations that the reference has not; the driver compiles once, and then shares. */
+    ck_assert_int_eq(heed_device_create(own, _i ? NULL : &reference, &on), HEED_OK);
+    ck_assert_int_eq(build_and_compile(on), HEED_OK);
+    const int live = memory.live;
+    memory.allocations = 0;
+    ck_assert_int_eq(build_and_compile(on), HEED_OK);
+    const uint32_t count = memory.allocations;
+    ck_assert_uint_gt(count, 10);
+    for (uint32_t n = 1; n <= count; n++) {
+        memory.allocations = 0;
+        memory.fail_at = n;
+        ck_assert_msg(build_and_compile(on) == HEED_ERR_HOST_MEMORY, "allocation %u of %u", n, count);
+        memory.fail_at = 0;
+        ck_assert_msg(memory.live == live, "allocation %u of %u leaves %d blocks", n, count, memory.live - live);
+    }
+    heed_device_destroy(&on);
+    heed_context_destroy(&own);
+    ck_assert_int_eq(memory.live, 0);
+}
+END_TEST
+
 /* ---- a block against its formula, written out */
 
 enum { ROWS = 3, KEYS = 5, DIM = 8, HEADS = 2, HEAD = DIM / HEADS };
@@ -807,6 +884,7 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, names_are_checked);
     tcase_add_test(tcase, texts);
     tcase_add_test(tcase, threads);
+    tcase_add_loop_test(tcase, out_of_host_memory, 0, 2);
     tcase_add_test(tcase, block_is_its_formula);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -188,7 +188,7 @@ HEED_API heed_value heed_linear(heed_pipeline *pipeline, heed_value x, heed_valu
                                 const struct heed_linear_desc *desc);
 
 /* y = (x - mean) / sqrt(variance + epsilon) * gain + bias over the last axis: Ba et al. 2016. gain, bias: f32
- * [features], or none. x may also be normed together with what is added to it first: x + residual. */
+ * [features], or none. */
 struct heed_layer_norm_desc {
     size_t struct_size;
     heed_value gain, bias;
@@ -367,9 +367,9 @@ struct heed_pool_desc {
 HEED_API heed_value heed_pool(heed_pipeline *pipeline, heed_value x, uint32_t axis, const struct heed_pool_desc *desc);
 
 /* Images [y][x][channels] or [batch][y][x][channels], any view, in another size, as PyTorch's interpolate does with
- * mode "bilinear": place o of the result is at (o + 1/2) size / (new size) - 1/2 of x, not below 0, or with align_corners at
- * o (size - 1) / (new size - 1), and between the two neighbours of that place along each axis it is linear. height and
- * width may be sizes of the pipeline. */
+ * mode "bilinear": place o of the result is at (o + 1/2) size / (new size) - 1/2 of x, not below 0, or with
+ * align_corners at o (size - 1) / (new size - 1), and between the two neighbours of that place along each axis it is
+ * linear. height and width may be sizes of the pipeline. */
 struct heed_resize_desc {
     size_t struct_size;
     bool align_corners;
