@@ -17,14 +17,15 @@ const float UNIT = PLAIN ? 1.0 : LOG2_E;    // from the units of logits to those
 const float NATURAL = PLAIN ? LN_2 : 1.0;   // and to those of heed.h
 
 // 2^x, and 0 below 2^-126. roundEven() leaves |f| <= 0.5 for a polynomial whose relative error is 1.7e-7; the sum with
-// 1.5 * 2^23 has the whole part, biased like an exponent, in its low bits. int() is not used because lavapipe makes
-// scalar code of it, and exp2() because it is twice as long there. NaN stays NaN.
+// 1.5 * 2^23 has the whole part, biased like an exponent, in its low bits. It adds to what is rounded already: x + 127
+// would round a half the other way, to twice the weight or half of it. int() is not used because lavapipe makes scalar
+// code of it, and exp2() because it is twice as long there. NaN stays NaN.
 float weight(float x)
 {
-    float f = x - roundEven(x);
+    float whole = roundEven(x), f = x - whole;
     float p = fma(fma(fma(fma(fma(1.338207047e-3, f, 9.667145088e-3), f, 5.550380051e-2), f, 0.2402233928), f,
                       0.6931471825), f, 1.0);
-    p *= uintBitsToFloat(floatBitsToUint(x + (12582912.0 + 127.0)) << 23);
+    p *= uintBitsToFloat(floatBitsToUint(whole + (12582912.0 + 127.0)) << 23);
     return x < -126.0 ? 0.0 : p;
 }
 
