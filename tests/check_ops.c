@@ -80,8 +80,9 @@ static void check_on(struct suite *suite, struct op_case *c, heed_device *device
     } else {
         suite->passed++;
         if (suite->verbose)
-            printf("ok      %-10s %-20s %-20s first %6.0f, second %7.2f ms, error %3.0f %% of the bound %s\n", c->row->word, c->name,
-                   c->kernel ? c->kernel : "", ms[1] - ms[0], 1e-6 * (double)c->device_ns, 100 * worst, how);
+            printf("ok      %-10s %-20s %-20s first %6.0f, second %7.2f ms, error %3.0f %% of the bound %s\n",
+                   c->row->word, c->name, c->kernel ? c->kernel : "", ms[1] - ms[0], 1e-6 * (double)c->device_ns,
+                   100 * worst, how);
     }
     free(first);
     free(second);
