@@ -150,5 +150,6 @@ _Static_assert(sizeof(struct heed_pack_push) <= 4 * HEED_PUSH_WORDS, "push const
 #endif
 
 #include "abi_deform.h"
+#include "abi_pipeline.h"
 
 #endif

@@ -37,7 +37,7 @@ struct heed_backend_ops {
     void (*buffer_destroy)(heed_buffer *buffer);
     enum heed_status (*buffer_write)(heed_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes);
     enum heed_status (*buffer_read)(heed_buffer *buffer, uint64_t offset, void *data, uint64_t bytes);
-    /* args has HEED_ARG_COUNT entries. Always gives a fence when it returns HEED_OK. */
+    /* args has plan->arg_count entries. Always gives a fence when it returns HEED_OK. */
     enum heed_status (*run)(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence);
     enum heed_status (*fence_wait)(heed_fence *fence, uint64_t timeout_ns);
     enum heed_status (*fence_get_device_ns)(heed_fence *fence, uint64_t *ns);
@@ -85,15 +85,24 @@ void heed_limits_lower(struct heed_limits *device, const struct heed_limits *wan
 /* Matches heed_device_desc.select against an entry: index within the listing, UUID, or part of the name. */
 bool heed_device_matches(const struct heed_device_info *info, uint32_t index, const char *select);
 
-/* The checks that heed_run and heed_vk_bind share: sorts named arguments by id. For each of `count` entries the caller
- * fills name, offset and bytes available; `bytes` 0 = unknown. HEED_ERR_ARGUMENT with a line in the log for unknown,
- * missing, doubled, misaligned, undersized. `position[id]` becomes the index of the entry, or UINT32_MAX. */
+/* The checks that heed_run and heed_vk_bind share: sorts named arguments as plan->args has them. For each of `count`
+ * entries the caller fills name, offset and bytes available; `bytes` 0 = unknown. HEED_ERR_ARGUMENT with a line in the
+ * log for unknown, missing, doubled, misaligned, undersized. `position[arg]`, of plan->arg_count, becomes the index of
+ * the entry, or UINT32_MAX. */
 struct heed_named_arg {
     const char *name;
     uint64_t offset, bytes;
     uint64_t buffer; /* tells buffers apart: outputs must not overlap anything. 0 = unknown */
 };
 enum heed_status heed_args_check(const heed_plan *plan, const struct heed_named_arg *named, uint32_t count,
-                                 bool scratch_is_named, uint32_t position[HEED_ARG_COUNT]);
+                                 bool scratch_is_named, uint32_t *position);
+
+/* Room for them: plan->arg_count entries each. HEED_ERR_ARGUMENT: arg_count is more than that. */
+struct heed_arg_table {
+    struct heed_named_arg *named;
+    uint32_t *position;
+};
+enum heed_status heed_arg_table_make(const heed_plan *plan, uint32_t arg_count, struct heed_arg_table *table);
+void heed_arg_table_free(heed_context *context, struct heed_arg_table *table);
 
 #endif

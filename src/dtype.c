@@ -16,6 +16,8 @@ size_t heed_dtype_size(enum heed_dtype dtype)
         return 2;
     case HEED_BOOL:
         return 1;
+    case HEED_Q8_0:
+        break;
     }
     return 0;
 }
@@ -33,8 +35,20 @@ const char *heed_dtype_name(enum heed_dtype dtype)
         return "bool";
     case HEED_I32:
         return "i32";
+    case HEED_Q8_0:
+        return "q8_0";
     }
     return "unknown";
+}
+
+size_t heed_dtype_alignment(enum heed_dtype dtype)
+{
+    return dtype == HEED_Q8_0 ? 2 : dtype == HEED_F64 ? 8 : heed_dtype_size(dtype);
+}
+
+uint64_t heed_dtype_bytes(enum heed_dtype dtype, uint64_t count)
+{
+    return dtype == HEED_Q8_0 ? count / HEED_Q8_0_NUMBERS * HEED_Q8_0_BYTES : count * heed_dtype_alignment(dtype);
 }
 
 /* A binary float of 16 bits with that many exponent and mantissa bits, nearest to value, ties to even. */
@@ -101,8 +115,21 @@ float heed_bf16_to_f32(uint16_t bits)
     return float_from_bits((uint32_t)bits << 16);
 }
 
+/* ggml's block_q8_0: the scale, then the numbers. */
+static double load_q8_0(const unsigned char *tensor, uint64_t index)
+{
+    const unsigned char *block = tensor + index / HEED_Q8_0_NUMBERS * HEED_Q8_0_BYTES;
+    uint16_t scale;
+    int8_t number;
+    memcpy(&scale, block, sizeof scale);
+    memcpy(&number, block + 2 + index % HEED_Q8_0_NUMBERS, sizeof number);
+    return (double)heed_f16_to_f32(scale) * number;
+}
+
 double heed_dtype_load(const void *tensor, enum heed_dtype dtype, uint64_t index)
 {
+    if (dtype == HEED_F64)
+        return ((const double *)tensor)[index];
     switch (dtype) {
     case HEED_F32:
         return ((const float *)tensor)[index];
@@ -114,6 +141,8 @@ double heed_dtype_load(const void *tensor, enum heed_dtype dtype, uint64_t index
         return ((const uint8_t *)tensor)[index] != 0;
     case HEED_I32:
         return ((const int32_t *)tensor)[index];
+    case HEED_Q8_0:
+        return load_q8_0(tensor, index);
     }
     return NAN;
 }
@@ -128,6 +157,10 @@ static int32_t round_to_i32(double value)
 
 void heed_dtype_store(void *tensor, enum heed_dtype dtype, uint64_t index, double value)
 {
+    if (dtype == HEED_F64) {
+        ((double *)tensor)[index] = value;
+        return;
+    }
     switch (dtype) {
     case HEED_F32:
         ((float *)tensor)[index] = (float)value;
@@ -143,6 +176,8 @@ void heed_dtype_store(void *tensor, enum heed_dtype dtype, uint64_t index, doubl
         break;
     case HEED_I32:
         ((int32_t *)tensor)[index] = round_to_i32(value);
+        break;
+    case HEED_Q8_0: /* never an output */
         break;
     }
 }

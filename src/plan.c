@@ -1,31 +1,51 @@
 /* SPDX-License-Identifier: MIT
  * Plans: check the descriptor, take the first kernel that accepts the problem, lower it to steps, compile. */
-#include "plan.h"
+#include "pipeline.h"
 #include "select.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char *const kernel_names[HEED_KERNEL_COUNT] = {
-    [HEED_KERNEL_ATTN_FUSED] = "attn_fused",
-    [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = "attn_fused_subgroup",
-    [HEED_KERNEL_ATTN_MATRIX] = "attn_matrix",
-    [HEED_KERNEL_ATTN_MATRIX_BF16] = "attn_matrix_bf16",
-    [HEED_KERNEL_ATTN_LANES] = "attn_lanes",
-    [HEED_KERNEL_ATTN_KEYS] = "attn_keys",
-    [HEED_KERNEL_ATTN_ROWS] = "attn_rows",
-    [HEED_KERNEL_ATTN_FEATURES] = "attn_features",
-    [HEED_KERNEL_ATTN_MERGE] = "attn_merge",
-    [HEED_KERNEL_ATTN_SCORES] = "attn_scores",
-    [HEED_KERNEL_ATTN_SCORES_LANES] = "attn_scores_lanes",
-    [HEED_KERNEL_ATTN_SOFTMAX] = "attn_softmax",
-    [HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP] = "attn_softmax_subgroup",
-    [HEED_KERNEL_ATTN_AGGREGATE] = "attn_aggregate",
-    [HEED_KERNEL_ATTN_AGGREGATE_LANES] = "attn_aggregate_lanes",
-    [HEED_KERNEL_PACK] = "pack",
-    [HEED_KERNEL_DEFORM] = "deform",
-    [HEED_KERNEL_DEFORM_INT64] = "deform_int64",
-    [HEED_KERNEL_DEFORM_SHARED] = "deform_shared",
+#define BIT(binding) (1u << (binding))
+#define ATTN_OUT (BIT(HEED_ATTN_O) | BIT(HEED_ATTN_LSE) | BIT(HEED_ATTN_ENTROPY))
+static const struct {
+    const char *name;
+    uint32_t writes;
+} kernels[HEED_KERNEL_COUNT] = {
+    [HEED_KERNEL_ATTN_FUSED] = {"attn_fused", ATTN_OUT},
+    [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = {"attn_fused_subgroup", ATTN_OUT},
+    [HEED_KERNEL_ATTN_MATRIX] = {"attn_matrix", ATTN_OUT},
+    [HEED_KERNEL_ATTN_MATRIX_BF16] = {"attn_matrix_bf16", ATTN_OUT},
+    [HEED_KERNEL_ATTN_LANES] = {"attn_lanes", ATTN_OUT},
+    [HEED_KERNEL_ATTN_KEYS] = {"attn_keys", ATTN_OUT},
+    [HEED_KERNEL_ATTN_ROWS] = {"attn_rows", ATTN_OUT},
+    [HEED_KERNEL_ATTN_FEATURES] = {"attn_features", ATTN_OUT},
+    [HEED_KERNEL_ATTN_MERGE] = {"attn_merge", ATTN_OUT},
+    [HEED_KERNEL_ATTN_SCORES] = {"attn_scores", BIT(HEED_ATTN_O)},
+    [HEED_KERNEL_ATTN_SCORES_LANES] = {"attn_scores_lanes", BIT(HEED_ATTN_O)},
+    [HEED_KERNEL_ATTN_SOFTMAX] = {"attn_softmax", ATTN_OUT},
+    [HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP] = {"attn_softmax_subgroup", ATTN_OUT},
+    [HEED_KERNEL_ATTN_AGGREGATE] = {"attn_aggregate", BIT(HEED_ATTN_O)},
+    [HEED_KERNEL_ATTN_AGGREGATE_LANES] = {"attn_aggregate_lanes", BIT(HEED_ATTN_O)},
+    [HEED_KERNEL_PACK] = {"pack", BIT(HEED_PACK_DST)},
+    [HEED_KERNEL_DEFORM] = {"deform", BIT(HEED_DEFORM_O)},
+    [HEED_KERNEL_DEFORM_INT64] = {"deform_int64", BIT(HEED_DEFORM_O)},
+    [HEED_KERNEL_DEFORM_SHARED] = {"deform_shared", BIT(HEED_DEFORM_O)},
+    [HEED_KERNEL_LINEAR] = {"linear", BIT(HEED_LINEAR_Y)},
+    [HEED_KERNEL_LINEAR_LANES] = {"linear_lanes", BIT(HEED_LINEAR_Y)},
+    [HEED_KERNEL_LINEAR_VECTOR] = {"linear_vector", BIT(HEED_LINEAR_Y)},
+    [HEED_KERNEL_CONV] = {"conv", BIT(HEED_LINEAR_Y)},
+    [HEED_KERNEL_CONV_LANES] = {"conv_lanes", BIT(HEED_LINEAR_Y)},
+    [HEED_KERNEL_CONV_DIRECT] = {"conv_direct", BIT(HEED_LINEAR_Y)},
+    [HEED_KERNEL_NORM] = {"norm", BIT(HEED_NORM_O)},
+    [HEED_KERNEL_COMBINE] = {"combine", BIT(HEED_COMBINE_O)},
+    [HEED_KERNEL_APPEND] = {"append", BIT(HEED_APPEND_STATE)},
+    [HEED_KERNEL_EMBED] = {"embed", BIT(HEED_EMBED_O)},
+    [HEED_KERNEL_ROPE] = {"rope", BIT(HEED_ROPE_O)},
+    [HEED_KERNEL_SINUSOID] = {"sinusoid", BIT(HEED_SINUSOID_O)},
+    [HEED_KERNEL_POOL] = {"pool", BIT(HEED_POOL_O)},
+    [HEED_KERNEL_RESIZE] = {"resize", BIT(HEED_RESIZE_O)},
+    [HEED_KERNEL_TOP_K] = {"top_k", BIT(HEED_TOP_K_VALUES) | BIT(HEED_TOP_K_INDICES)},
 };
 
 /* How many budgets of a dispatch fit a submission: 1 s, where amdgpu resets a GPU after 2 (lockup_timeout). */
@@ -33,7 +53,30 @@ enum { DISPATCHES_OF_A_SUBMISSION = 10 };
 
 const char *heed_kernel_name(enum heed_kernel kernel)
 {
-    return kernel_names[kernel];
+    return kernels[kernel].name;
+}
+
+uint32_t heed_kernel_writes(enum heed_kernel kernel)
+{
+    return kernels[kernel].writes;
+}
+
+const char *heed_plan_arg_name(const heed_plan *plan, uint32_t arg)
+{
+    return arg + 1 == plan->arg_count ? "scratch" : plan->args[arg].name;
+}
+
+uint32_t heed_plan_find_arg(const heed_plan *plan, const char *name)
+{
+    uint32_t arg = 0;
+    while (arg + 1 < plan->arg_count && (!name || !plan->args[arg].present || strcmp(name, plan->args[arg].name) != 0))
+        arg++;
+    return arg + 1 < plan->arg_count || (name && strcmp(name, "scratch") == 0) ? arg : plan->arg_count;
+}
+
+uint64_t heed_plan_arg_bytes(const heed_plan *plan, uint32_t arg)
+{
+    return arg + 1 == plan->arg_count ? plan->scratch_bytes : plan->args[arg].bytes;
 }
 
 bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *why, size_t why_size)
@@ -102,7 +145,7 @@ const struct heed_candidate *heed_plan_candidates(const heed_plan *plan, uint32_
 
 const char *heed_op_name(enum heed_op op)
 {
-    static const char *const names[] = {"attention", "scores", "softmax", "aggregate", "deform"};
+    static const char *const names[] = {"attention", "scores", "softmax", "aggregate", "deform", "pipeline"};
     return names[op];
 }
 
@@ -127,7 +170,7 @@ static uint64_t longest_dispatch_ns(const heed_plan *plan)
     return longest;
 }
 
-static void warn_of_long_dispatch(const heed_plan *plan)
+void heed_plan_warn_of_long_dispatch(const heed_plan *plan)
 {
     uint64_t longest = longest_dispatch_ns(plan), most = plan->device->info.limits.max_dispatch_ns;
     if (longest > most)
@@ -171,7 +214,7 @@ enum heed_status heed_plan_select(heed_plan *plan, const char *name)
         plan->candidate = (uint32_t)(chosen - list);
         enum heed_status status = chosen->lower(chosen, plan);
         if (status == HEED_OK)
-            warn_of_long_dispatch(plan);
+            heed_plan_warn_of_long_dispatch(plan);
         return status;
     }
     if (name && !known)
@@ -223,14 +266,14 @@ enum heed_status heed_plan_make(heed_plan *plan, const char *name)
 
 enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_op op, const void *desc)
 {
-    *plan = (struct heed_plan){.device = device, .op = op};
+    *plan = (struct heed_plan){.device = device, .op = op, .arg_count = HEED_ARG_COUNT};
     enum heed_status status = heed_device_check(device);
     if (status != HEED_OK)
         return status;
     if (op == HEED_OP_DEFORM) {
         struct heed_deform_problem *p = &plan->problem.deform;
         status = heed_deform_problem_init(device->context, desc, p);
-        plan->args = &p->args;
+        plan->args = p->args.arg;
         plan->offset_alignment = p->desc.offset_alignment;
     } else {
         struct heed_attention_problem *p = &plan->problem.attention;
@@ -238,7 +281,7 @@ enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_
         if (status == HEED_OK && !device->ops->direct_kernel)
             heed_attention_problem_simplify(p);
         plan->op = p->desc.op;
-        plan->args = &p->args;
+        plan->args = p->args.arg;
         plan->offset_alignment = p->desc.offset_alignment;
     }
     return status;
@@ -288,9 +331,30 @@ void heed_plan_destroy(heed_plan **plan)
         return;
     heed_context *context = (*plan)->device->context;
     (*plan)->device->ops->plan_release(*plan);
+    heed_pipeline_plan_destroy(*plan);
     heed_plan_clear(*plan);
     heed_free(context, *plan);
     *plan = NULL;
+}
+
+static uint64_t flops_of(const heed_plan *plan)
+{
+    if (plan->op == HEED_OP_DEFORM)
+        return plan->problem.deform.flops;
+    if (plan->op != HEED_OP_PIPELINE)
+        return plan->problem.attention.flops;
+    uint64_t flops = 0;
+    for (uint32_t i = 0; i < plan->pipeline->graph.node_count; i++)
+        flops += plan->pipeline->graph.nodes[i].flops;
+    return flops;
+}
+
+static uint32_t barrier_count(const heed_plan *plan)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->step_count; i++)
+        count += plan->steps[i].barrier;
+    return count;
 }
 
 void heed_plan_get_info(const heed_plan *plan, struct heed_plan_info *info)
@@ -299,32 +363,30 @@ void heed_plan_get_info(const heed_plan *plan, struct heed_plan_info *info)
         .kernel = plan->kernel,
         .scratch_bytes = plan->scratch_bytes,
         .scratch_alignment = HEED_SCRATCH_ALIGNMENT,
-        .flops = plan->op == HEED_OP_DEFORM ? plan->problem.deform.flops : plan->problem.attention.flops,
+        .flops = flops_of(plan),
         .dispatches = plan->step_count,
         .compile_ns = plan->compile_ns,
         .pipelines = plan->pipelines,
         .pipelines_shared = plan->pipelines_shared,
         .pipelines_cached = plan->pipelines_cached,
         .longest_dispatch_ns = longest_dispatch_ns(plan),
+        .scratch_sum = plan->pipeline ? plan->pipeline->arena_sum : plan->scratch_bytes,
+        .barriers = barrier_count(plan),
     };
-    for (int id = 0; id < HEED_ARG_COUNT; id++) {
-        info->args += plan->args->arg[id].present;
-        info->bytes += plan->args->arg[id].bytes;
+    for (uint32_t arg = 0; arg + 1 < plan->arg_count; arg++) {
+        info->args += plan->args[arg].present;
+        info->bytes += plan->args[arg].bytes;
     }
 }
 
 enum heed_status heed_plan_get_arg(const heed_plan *plan, uint32_t index, struct heed_arg_info *info)
 {
     uint32_t seen = 0;
-    for (int id = 0; id < HEED_ARG_COUNT; id++) {
-        if (!plan->args->arg[id].present || seen++ != index)
+    for (uint32_t arg = 0; arg + 1 < plan->arg_count; arg++) {
+        const struct heed_arg_slot *slot = &plan->args[arg];
+        if (!slot->present || seen++ != index)
             continue;
-        *info = (struct heed_arg_info){
-            .name = heed_arg_name((enum heed_arg_id)id),
-            .dtype = plan->args->arg[id].dtype,
-            .output = plan->args->arg[id].output,
-            .bytes = plan->args->arg[id].bytes,
-        };
+        *info = (struct heed_arg_info){slot->name, slot->dtype, slot->output, slot->bytes};
         return HEED_OK;
     }
     return heed_fail(plan->device->context, HEED_ERR_ARGUMENT, "plan: argument index %u is not below %u", index, seen);

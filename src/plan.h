@@ -12,8 +12,8 @@
 enum heed_kernel {
     HEED_KERNEL_ATTN_FUSED,          /* attn_fused.comp */
     HEED_KERNEL_ATTN_FUSED_SUBGROUP, /* attn_fused.comp with -DHEED_SUBGROUP */
-    HEED_KERNEL_ATTN_MATRIX,      /* attn_matrix.comp */
-    HEED_KERNEL_ATTN_MATRIX_BF16, /* with -DHEED_BF16 */
+    HEED_KERNEL_ATTN_MATRIX,         /* attn_matrix.comp */
+    HEED_KERNEL_ATTN_MATRIX_BF16,    /* with -DHEED_BF16 */
     HEED_KERNEL_ATTN_LANES,
     HEED_KERNEL_ATTN_KEYS,
     HEED_KERNEL_ATTN_ROWS,     /* OpenCL only */
@@ -29,19 +29,36 @@ enum heed_kernel {
     HEED_KERNEL_DEFORM,
     HEED_KERNEL_DEFORM_INT64, /* deform.comp with -DHEED_INT64 */
     HEED_KERNEL_DEFORM_SHARED,
+    HEED_KERNEL_LINEAR,
+    HEED_KERNEL_LINEAR_LANES,
+    HEED_KERNEL_LINEAR_VECTOR,
+    HEED_KERNEL_CONV,       /* linear.comp with -DHEED_CONV */
+    HEED_KERNEL_CONV_LANES, /* linear_lanes.comp with -DHEED_CONV */
+    HEED_KERNEL_CONV_DIRECT,
+    HEED_KERNEL_NORM,
+    HEED_KERNEL_COMBINE,
+    HEED_KERNEL_APPEND,
+    HEED_KERNEL_EMBED,
+    HEED_KERNEL_ROPE,
+    HEED_KERNEL_SINUSOID,
+    HEED_KERNEL_POOL,
+    HEED_KERNEL_RESIZE,
+    HEED_KERNEL_TOP_K,
     HEED_KERNEL_COUNT,
 };
 /* "attn_fused", "attn_fused_subgroup", ...: the name of the .spv without its ending. */
 const char *heed_kernel_name(enum heed_kernel kernel);
 /* Does the device's API have it, and this build? False: the NULL-terminated reason is in `why`. */
 bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *why, size_t why_size);
+/* Bit b: the kernel writes to binding b (and may read it); it only reads the others. */
+uint32_t heed_kernel_writes(enum heed_kernel kernel);
 
 /* Part of an argument (or of the scratch) that a step sees as binding number i. `offset` and `bytes` count from the
  * argument's own start. The device may want offsets aligned more than the caller's are: the backend binds from the
  * aligned offset below and tells the shader the rest, in elements of `element_bytes`, in 8 bits of the push block:
  * word i / 4, bits 8 (i % 4). */
 struct heed_step_binding {
-    enum heed_arg_id arg;
+    uint32_t arg; /* index into heed_plan.args: enum heed_arg_id in a plan of one op */
     uint32_t element_bytes;
     uint64_t offset, bytes;
 };
@@ -49,6 +66,7 @@ struct heed_step_binding {
 struct heed_step {
     enum heed_kernel kernel;
     uint64_t ns;                              /* what the dispatch takes at most, by heed_rate */
+    uint32_t node;                            /* of a pipeline's graph */
     bool barrier;                             /* sees what all earlier steps wrote, and may overwrite what they read */
     uint32_t subgroup_size;                   /* > 0: full subgroups of this size */
     uint32_t spec_count, spec[HEED_MAX_SPEC]; /* specialisation constants 0, 1, ...; 0 is always the work-group size */
@@ -64,11 +82,13 @@ struct heed_plan {
     heed_device *device;
     enum heed_op op;
     union {
-        struct heed_attention_problem attention; /* op != HEED_OP_DEFORM */
+        struct heed_attention_problem attention; /* op < HEED_OP_DEFORM */
         struct heed_deform_problem deform;
     } problem;
-    const struct heed_args *args; /* those of the problem */
-    uint32_t offset_alignment;    /* those of the problem's descriptor */
+    struct heed_pipeline_plan *pipeline; /* op HEED_OP_PIPELINE: its graph and its arguments; else NULL */
+    const struct heed_arg_slot *args;    /* those of the problem or pipeline; the last of arg_count is the scratch */
+    uint32_t arg_count;
+    uint32_t offset_alignment; /* of every argument */
     char kernel[64];
     uint32_t candidate;             /* in the op's list, which has the name */
     char refusal[HEED_REFUSAL];     /* why plan_compile returned HEED_ERR_UNSUPPORTED */
@@ -83,6 +103,13 @@ struct heed_plan {
 
 /* Scratch regions and the scratch argument itself are aligned to this: the largest minStorageBufferOffsetAlignment. */
 enum { HEED_SCRATCH_ALIGNMENT = 256 };
+
+/* The name of argument `arg` of plan->args, "scratch" for the last; and the other way round: plan->arg_count when the
+ * plan has no such argument. */
+const char *heed_plan_arg_name(const heed_plan *plan, uint32_t arg);
+uint32_t heed_plan_find_arg(const heed_plan *plan, const char *name);
+/* Bytes that argument `arg` takes; the scratch too. */
+uint64_t heed_plan_arg_bytes(const heed_plan *plan, uint32_t arg);
 
 /* For lowering: append a zeroed step (NULL: out of host memory), or reserve scratch (its offset, 256-byte aligned). */
 struct heed_step *heed_plan_add_step(heed_plan *plan);

@@ -95,6 +95,7 @@ bool heed_strides_distinct(int axes, const uint64_t *length, const uint64_t *str
 
 void heed_args_add(struct heed_args *args, enum heed_arg_id id, enum heed_dtype dtype, bool output, uint64_t bytes)
 {
+    args->arg[id].name = heed_arg_name(id);
     args->arg[id].present = true;
     args->arg[id].output = output;
     args->arg[id].dtype = dtype;

@@ -35,16 +35,20 @@ enum heed_arg_id {
     HEED_ARG_COUNT,
 };
 const char *heed_arg_name(enum heed_arg_id id);
-/* HEED_ARG_COUNT when no argument has that name. */
+/* HEED_ARG_COUNT when no argument of any op has that name. */
 enum heed_arg_id heed_arg_find(const char *name);
+
+/* What a plan wants bound under a name. */
+struct heed_arg_slot {
+    const char *name;
+    bool present, output;
+    enum heed_dtype dtype;
+    uint64_t bytes; /* the last element's end, counted from the argument's start */
+};
 
 /* Which arguments a problem has, and how large each must be. */
 struct heed_args {
-    struct {
-        bool present, output;
-        enum heed_dtype dtype;
-        uint64_t bytes; /* the last element's end, counted from the argument's start */
-    } arg[HEED_ARG_COUNT];
+    struct heed_arg_slot arg[HEED_ARG_COUNT];
 };
 
 struct heed_attention_problem {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Buffers, fences and runs: the checks of own mode, before any backend sees a call. */
+#include "dtype.h"
 #include "plan.h"
 #include "select.h"
 
@@ -11,14 +12,17 @@ static uint64_t whole_words(uint64_t bytes)
     return (bytes + 3) / 4 * 4;
 }
 
-static enum heed_status check_one(const heed_plan *plan, enum heed_arg_id id, const struct heed_named_arg *named)
+static uint32_t scratch_of(const heed_plan *plan)
+{
+    return plan->arg_count - 1;
+}
+
+static enum heed_status check_one(const heed_plan *plan, uint32_t arg, const struct heed_named_arg *named)
 {
     heed_context *context = plan->device->context;
-    const char *op = heed_op_name(plan->op), *name = heed_arg_name(id);
-    bool scratch = id == HEED_ARG_SCRATCH;
-    uint64_t bytes = scratch ? plan->scratch_bytes : plan->args->arg[id].bytes;
-    uint64_t needed = whole_words(named->offset + bytes) - named->offset;
-    uint64_t element = scratch ? HEED_SCRATCH_ALIGNMENT : heed_dtype_size(plan->args->arg[id].dtype);
+    const char *op = heed_op_name(plan->op), *name = heed_plan_arg_name(plan, arg);
+    uint64_t needed = whole_words(named->offset + heed_plan_arg_bytes(plan, arg)) - named->offset;
+    uint64_t element = arg == scratch_of(plan) ? HEED_SCRATCH_ALIGNMENT : heed_dtype_alignment(plan->args[arg].dtype);
     uint64_t alignment = plan->offset_alignment > element ? plan->offset_alignment : element;
     if (named->offset % alignment != 0)
         return heed_fail(context, HEED_ERR_ARGUMENT,
@@ -32,57 +36,101 @@ static enum heed_status check_one(const heed_plan *plan, enum heed_arg_id id, co
     return HEED_OK;
 }
 
+static bool is_wanted(const heed_plan *plan, uint32_t arg, bool scratch_is_named)
+{
+    return arg == scratch_of(plan) ? scratch_is_named && plan->scratch_bytes > 0 : plan->args[arg].present;
+}
+
+static bool is_written(const heed_plan *plan, uint32_t arg)
+{
+    return arg == scratch_of(plan) || plan->args[arg].output;
+}
+
 /* Do the arguments at a and b touch the same bytes, with one of them written? */
-static bool clash(const heed_plan *plan, const struct heed_named_arg *named, const uint32_t position[HEED_ARG_COUNT],
-                  enum heed_arg_id a, enum heed_arg_id b)
+static bool clash(const heed_plan *plan, const struct heed_named_arg *named, const uint32_t *position, uint32_t a,
+                  uint32_t b)
 {
     if (position[a] == UINT32_MAX || position[b] == UINT32_MAX)
         return false;
     const struct heed_named_arg *x = &named[position[a]], *y = &named[position[b]];
-    bool written =
-        a == HEED_ARG_SCRATCH || b == HEED_ARG_SCRATCH || plan->args->arg[a].output || plan->args->arg[b].output;
-    if (!written || x->buffer == 0 || x->buffer != y->buffer)
+    if ((!is_written(plan, a) && !is_written(plan, b)) || x->buffer == 0 || x->buffer != y->buffer)
         return false;
     if (plan->op == HEED_OP_SOFTMAX && a == HEED_ARG_SCORES && b == HEED_ARG_WEIGHTS && x->offset == y->offset)
         return false;
-    uint64_t x_bytes = a == HEED_ARG_SCRATCH ? plan->scratch_bytes : plan->args->arg[a].bytes;
-    uint64_t y_bytes = b == HEED_ARG_SCRATCH ? plan->scratch_bytes : plan->args->arg[b].bytes;
-    return x->offset < y->offset + y_bytes && y->offset < x->offset + x_bytes;
+    return x->offset < y->offset + heed_plan_arg_bytes(plan, b) && y->offset < x->offset + heed_plan_arg_bytes(plan, a);
 }
 
 enum heed_status heed_args_check(const heed_plan *plan, const struct heed_named_arg *named, uint32_t count,
-                                 bool scratch_is_named, uint32_t position[HEED_ARG_COUNT])
+                                 bool scratch_is_named, uint32_t *position)
 {
     heed_context *context = plan->device->context;
     const char *op = heed_op_name(plan->op);
-    for (int id = 0; id < HEED_ARG_COUNT; id++)
-        position[id] = UINT32_MAX;
+    for (uint32_t arg = 0; arg < plan->arg_count; arg++)
+        position[arg] = UINT32_MAX;
     for (uint32_t i = 0; i < count; i++) {
-        enum heed_arg_id id = heed_arg_find(named[i].name);
-        bool wanted = id < HEED_ARG_SCRATCH && plan->args->arg[id].present;
-        if (id == HEED_ARG_SCRATCH)
-            wanted = scratch_is_named && plan->scratch_bytes > 0;
-        if (!wanted)
+        uint32_t arg = heed_plan_find_arg(plan, named[i].name);
+        if (arg == plan->arg_count || !is_wanted(plan, arg, scratch_is_named))
             return heed_fail(context, HEED_ERR_ARGUMENT, "%s: \"%s\" is no argument of this plan", op,
                              named[i].name ? named[i].name : "(null)");
-        if (position[id] != UINT32_MAX)
+        if (position[arg] != UINT32_MAX)
             return heed_fail(context, HEED_ERR_ARGUMENT, "%s: argument \"%s\" is given twice", op, named[i].name);
-        enum heed_status status = check_one(plan, id, &named[i]);
+        enum heed_status status = check_one(plan, arg, &named[i]);
         if (status != HEED_OK)
             return status;
-        position[id] = i;
+        position[arg] = i;
     }
-    for (int id = 0; id < HEED_ARG_COUNT; id++) {
-        bool wanted =
-            id == HEED_ARG_SCRATCH ? scratch_is_named && plan->scratch_bytes > 0 : plan->args->arg[id].present;
-        if (wanted && position[id] == UINT32_MAX)
+    for (uint32_t arg = 0; arg < plan->arg_count; arg++) {
+        if (is_wanted(plan, arg, scratch_is_named) && position[arg] == UINT32_MAX)
             return heed_fail(context, HEED_ERR_ARGUMENT, "%s: argument \"%s\" is missing", op,
-                             heed_arg_name((enum heed_arg_id)id));
-        for (int other = id + 1; other < HEED_ARG_COUNT; other++)
-            if (clash(plan, named, position, (enum heed_arg_id)id, (enum heed_arg_id)other))
+                             heed_plan_arg_name(plan, arg));
+        for (uint32_t other = arg + 1; other < plan->arg_count; other++)
+            if (clash(plan, named, position, arg, other))
                 return heed_fail(context, HEED_ERR_ARGUMENT,
                                  "%s: \"%s\" and \"%s\" overlap, and one of them is written", op,
-                                 heed_arg_name((enum heed_arg_id)id), heed_arg_name((enum heed_arg_id)other));
+                                 heed_plan_arg_name(plan, arg), heed_plan_arg_name(plan, other));
+    }
+    return HEED_OK;
+}
+
+enum heed_status heed_arg_table_make(const heed_plan *plan, uint32_t arg_count, struct heed_arg_table *table)
+{
+    heed_context *context = plan->device->context;
+    *table = (struct heed_arg_table){NULL, NULL};
+    if (arg_count > plan->arg_count)
+        return heed_fail(context, HEED_ERR_ARGUMENT, "%s: %u arguments are more than the plan has",
+                         heed_op_name(plan->op), arg_count);
+    table->named = heed_alloc(context, plan->arg_count, sizeof *table->named);
+    table->position = heed_alloc(context, plan->arg_count, sizeof *table->position);
+    if (table->named && table->position)
+        return HEED_OK;
+    heed_arg_table_free(context, table);
+    return heed_fail_memory(context);
+}
+
+void heed_arg_table_free(heed_context *context, struct heed_arg_table *table)
+{
+    heed_free(context, table->named);
+    heed_free(context, table->position);
+}
+
+static enum heed_status name_args(const heed_plan *plan, const struct heed_arg *args, uint32_t arg_count,
+                                  struct heed_named_arg *named)
+{
+    heed_device *device = plan->device;
+    for (uint32_t i = 0; i < arg_count; i++) {
+        const heed_buffer *buffer = args[i].buffer;
+        if (!buffer || buffer->device != device || args[i].offset > buffer->bytes)
+            return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: argument \"%s\" %s",
+                             args[i].name ? args[i].name : "(null)",
+                             !buffer                    ? "has no buffer"
+                             : buffer->device != device ? "is a buffer of another device"
+                                                        : "starts behind the end of its buffer");
+        named[i] = (struct heed_named_arg){args[i].name, args[i].offset, whole_words(buffer->bytes) - args[i].offset,
+                                           (uint64_t)(uintptr_t)buffer};
+        uint32_t arg = heed_plan_find_arg(plan, args[i].name);
+        if (named[i].bytes == 0 && arg < scratch_of(plan) && plan->args[arg].bytes > 0)
+            return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: argument \"%s\" starts at the end of its buffer",
+                             args[i].name);
     }
     return HEED_OK;
 }
@@ -100,36 +148,24 @@ enum heed_status heed_run(heed_plan *plan, const struct heed_arg *args, uint32_t
     if (!device->ops->run)
         return heed_fail(device->context, HEED_ERR_UNSUPPORTED,
                          "run: the device was imported, and heed submits nothing there; record the plan instead");
-    if (arg_count > HEED_ARG_COUNT)
-        return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: %u arguments are more than a plan can have",
-                         arg_count);
-    struct heed_named_arg named[HEED_ARG_COUNT];
-    for (uint32_t i = 0; i < arg_count; i++) {
-        const heed_buffer *buffer = args[i].buffer;
-        if (!buffer || buffer->device != device || args[i].offset > buffer->bytes)
-            return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: argument \"%s\" %s",
-                             args[i].name ? args[i].name : "(null)",
-                             !buffer                    ? "has no buffer"
-                             : buffer->device != device ? "is a buffer of another device"
-                                                        : "starts behind the end of its buffer");
-        named[i] = (struct heed_named_arg){args[i].name, args[i].offset, whole_words(buffer->bytes) - args[i].offset,
-                                           (uint64_t)(uintptr_t)buffer};
-        if (named[i].bytes == 0 && heed_arg_find(args[i].name) < HEED_ARG_SCRATCH &&
-            plan->args->arg[heed_arg_find(args[i].name)].bytes > 0)
-            return heed_fail(device->context, HEED_ERR_ARGUMENT, "run: argument \"%s\" starts at the end of its buffer",
-                             args[i].name);
-    }
-    uint32_t position[HEED_ARG_COUNT];
-    status = heed_args_check(plan, named, arg_count, false, position);
+    struct heed_arg_table table;
+    status = heed_arg_table_make(plan, arg_count, &table);
     if (status != HEED_OK)
         return status;
-    struct heed_bound_arg bound[HEED_ARG_COUNT] = {{NULL, 0}};
-    for (int id = 0; id < HEED_ARG_COUNT; id++)
-        if (position[id] != UINT32_MAX)
-            bound[id] = (struct heed_bound_arg){args[position[id]].buffer, args[position[id]].offset};
-
+    struct heed_bound_arg *bound = heed_alloc(device->context, plan->arg_count, sizeof *bound);
+    status = bound ? name_args(plan, args, arg_count, table.named) : heed_fail_memory(device->context);
+    if (status == HEED_OK)
+        status = heed_args_check(plan, table.named, arg_count, false, table.position);
     heed_fence *submitted = NULL;
-    status = device->ops->run(plan, bound, &submitted);
+    if (status == HEED_OK) {
+        for (uint32_t arg = 0; arg < plan->arg_count; arg++)
+            if (table.position[arg] != UINT32_MAX)
+                bound[arg] =
+                    (struct heed_bound_arg){args[table.position[arg]].buffer, args[table.position[arg]].offset};
+        status = device->ops->run(plan, bound, &submitted);
+    }
+    heed_free(device->context, bound);
+    heed_arg_table_free(device->context, &table);
     if (status != HEED_OK || fence) {
         if (fence)
             *fence = submitted;

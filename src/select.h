@@ -14,6 +14,8 @@ enum heed_status heed_plan_init(heed_plan *plan, heed_device *device, enum heed_
 enum heed_status heed_plan_select(heed_plan *plan, const char *name);
 /* The same, and compiles: where the driver refuses a kernel of no name, the next of the list. */
 enum heed_status heed_plan_make(heed_plan *plan, const char *name);
+/* Where a step may take longer than max_dispatch_ns. */
+void heed_plan_warn_of_long_dispatch(const heed_plan *plan);
 /* Frees what heed_plan_select made. */
 void heed_plan_clear(heed_plan *plan);
 

@@ -34,6 +34,24 @@ static const struct member pack_members[] = {HEED_PACK_PUSH{0}};
 #define PUSH heed_deform_push
 static const struct member deform_members[] = {HEED_DEFORM_PUSH{0}};
 #undef PUSH
+#define PUSH heed_combine_push
+static const struct member combine_members[] = {HEED_COMBINE_PUSH{0}};
+#undef PUSH
+#define PUSH heed_norm_push
+static const struct member norm_members[] = {HEED_NORM_PUSH{0}};
+#undef PUSH
+#define PUSH heed_linear_push
+static const struct member linear_members[] = {HEED_LINEAR_PUSH{0}};
+#undef PUSH
+#define PUSH heed_conv_push
+static const struct member conv_members[] = {HEED_CONV_PUSH{0}};
+#undef PUSH
+#define PUSH heed_append_push
+static const struct member append_members[] = {HEED_APPEND_PUSH{0}};
+#undef PUSH
+#define PUSH heed_points_push
+static const struct member points_members[] = {HEED_POINTS_PUSH{0}};
+#undef PUSH
 
 struct number {
     const char *name;
@@ -70,8 +88,28 @@ static const struct number attn_specs[] = {
     {                                                                                                                  \
 #name, HEED_DEFORM_SPEC_##name                                                                                 \
     }
-static const struct number deform_specs[] = {SPEC(DIM), SPEC(BLOCK), SPEC(FLAGS), SPEC(DTYPES), SPEC(VECTOR),
-                                             SPEC(POINTS), SPEC(ROWS), SPEC(CHUNK), {0}};
+static const struct number deform_specs[] = {SPEC(DIM),    SPEC(BLOCK), SPEC(FLAGS), SPEC(DTYPES), SPEC(VECTOR),
+                                             SPEC(POINTS), SPEC(ROWS),  SPEC(CHUNK), {0}};
+/* Constants 1 to 3 of every kernel of a pipeline. */
+#define OP_SPECS                                                                                                       \
+    {"FLAGS", HEED_POINTS_SPEC_FLAGS}, {"DTYPES", HEED_POINTS_SPEC_DTYPES},                                            \
+    {                                                                                                                  \
+        "HEED_VECTOR", HEED_POINTS_SPEC_VECTOR                                                                         \
+    }
+#define LINEAR_SPECS                                                                                                   \
+    OP_SPECS, {"ROWS", HEED_LINEAR_SPEC_ROWS}, {"COLUMNS", HEED_LINEAR_SPEC_COLUMNS},                                  \
+    {                                                                                                                  \
+        "CHUNK", HEED_LINEAR_SPEC_CHUNK                                                                                \
+    }
+static const struct number op_specs[] = {OP_SPECS, {0}};
+static const struct number norm_specs[] = {OP_SPECS, {"LANES", HEED_NORM_SPEC_LANES}, {0}};
+static const struct number linear_specs[] = {LINEAR_SPECS, {0}};
+static const struct number conv_specs[] = {LINEAR_SPECS,
+                                           {"PADDED", HEED_CONV_SPEC_PADDED},
+                                           {"KERNEL_X", HEED_CONV_SPEC_KERNEL_X},
+                                           {"TAPS", HEED_CONV_SPEC_TAPS},
+                                           {"GROUP_OUT", HEED_CONV_SPEC_GROUP_OUT},
+                                           {0}};
 static const struct number no_specs[] = {{0}};
 
 /* Blocks, as the shaders call them, in small letters and without "_block..." behind. */
@@ -96,6 +134,24 @@ static const struct number deform_bindings[] = {
     {"table", HEED_DEFORM_TABLE},
     {0},
 };
+static const struct number combine_bindings[] = {
+    {"a", HEED_COMBINE_A}, {"b", HEED_COMBINE_B}, {"o", HEED_COMBINE_O}, {0}};
+static const struct number norm_bindings[] = {
+    {"x", HEED_NORM_X}, {"gain", HEED_NORM_GAIN}, {"bias", HEED_NORM_BIAS}, {"o", HEED_NORM_O}, {0}};
+static const struct number linear_bindings[] = {{"x", HEED_LINEAR_X},       {"w", HEED_LINEAR_W},
+                                                {"bias", HEED_LINEAR_BIAS}, {"residual", HEED_LINEAR_RESIDUAL},
+                                                {"y", HEED_LINEAR_Y},       {0}};
+static const struct number append_bindings[] = {
+    {"x", HEED_APPEND_X}, {"at", HEED_APPEND_AT}, {"state", HEED_APPEND_STATE}, {0}};
+static const struct number embed_bindings[] = {
+    {"table", HEED_EMBED_TABLE}, {"index", HEED_EMBED_INDEX}, {"o", HEED_EMBED_O}, {0}};
+static const struct number rope_bindings[] = {
+    {"x", HEED_ROPE_X}, {"positions", HEED_ROPE_POSITIONS}, {"o", HEED_ROPE_O}, {0}};
+static const struct number sinusoid_bindings[] = {{"positions", HEED_SINUSOID_POSITIONS}, {"o", HEED_SINUSOID_O}, {0}};
+static const struct number pool_bindings[] = {{"x", HEED_POOL_X}, {"o", HEED_POOL_O}, {0}};
+static const struct number resize_bindings[] = {{"x", HEED_RESIZE_X}, {"o", HEED_RESIZE_O}, {0}};
+static const struct number top_k_bindings[] = {
+    {"x", HEED_TOP_K_X}, {"values", HEED_TOP_K_VALUES}, {"indices", HEED_TOP_K_INDICES}, {0}};
 /* What takes the place of a tensor in the kernels around the matrix of weights. */
 static const struct number no_bindings[] = {{0}};
 static const struct number scores_bindings[] = {{"scores", HEED_ATTN_O}, {0}};
@@ -118,6 +174,17 @@ static const struct family {
     {"attn_keys", attn_members, attn_specs, attn_bindings, no_bindings},
     {"pack", pack_members, no_specs, pack_bindings, no_bindings},
     {"deform", deform_members, deform_specs, deform_bindings, no_bindings},
+    {"combine", combine_members, op_specs, combine_bindings, no_bindings},
+    {"norm", norm_members, norm_specs, norm_bindings, no_bindings},
+    {"linear", linear_members, linear_specs, linear_bindings, no_bindings},
+    {"conv", conv_members, conv_specs, linear_bindings, no_bindings},
+    {"append", append_members, op_specs, append_bindings, no_bindings},
+    {"embed", points_members, op_specs, embed_bindings, no_bindings},
+    {"rope", points_members, op_specs, rope_bindings, no_bindings},
+    {"sinusoid", points_members, op_specs, sinusoid_bindings, no_bindings},
+    {"pool", points_members, op_specs, pool_bindings, no_bindings},
+    {"resize", points_members, op_specs, resize_bindings, no_bindings},
+    {"top_k", points_members, op_specs, top_k_bindings, no_bindings},
 };
 
 static int failures;

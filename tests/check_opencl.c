@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <heed/heed_pipeline.h>
+
 #include "select.h"
 #include "support/cl_app.h"
 
@@ -323,7 +325,7 @@ START_TEST(enqueue_refuses)
     ck_assert_int_eq(heed_cl_enqueue(&plan, app.in_order, NULL, 3, 0, NULL, NULL), HEED_ERR_ARGUMENT);
     ck_assert_int_eq(heed_cl_enqueue(&plan, app.in_order, args, 3, 1, NULL, NULL), HEED_ERR_ARGUMENT);
     refuses(&plan, app.in_order, args, 2, "\"scratch\" is missing");
-    refuses(&plan, app.in_order, args, 1000, "1000 arguments are more than a plan can have");
+    refuses(&plan, app.in_order, args, 1000, "1000 arguments are more than the plan has");
     args[1].name = "q";
     refuses(&plan, app.in_order, args, 3, "\"q\" is given twice");
     args[1].name = "out";
@@ -779,6 +781,23 @@ START_TEST(a_compiler_that_fails)
 }
 END_TEST
 
+START_TEST(ops_that_only_vulkan_has)
+{
+    struct app app;
+    app_open(&app);
+    heed_pipeline *pipeline;
+    heed_plan *plan;
+    ck_assert_int_eq(heed_pipeline_create(app.heed, NULL, &pipeline), HEED_OK);
+    heed_value x = heed_pipeline_input(pipeline, "x", HEED_F32, heed_shape_2(3, 8));
+    heed_pipeline_output(pipeline, "y", heed_rms_norm(pipeline, x, NULL));
+    ck_assert_int_eq(heed_pipeline_compile(pipeline, &plan), HEED_ERR_UNSUPPORTED);
+    ck_assert_ptr_null(plan);
+    ck_assert_msg(strstr(last_line, "norm is not for OpenCL, by which the device is driven"), "%s", last_line);
+    heed_pipeline_destroy(&pipeline);
+    app_close(&app);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
     tcase_add_test(tcase, import_refuses);
@@ -799,6 +818,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, forked_children_touch_nothing);
     tcase_add_test(tcase, a_kernel_that_does_not_fit);
     tcase_add_test(tcase, a_compiler_that_fails);
+    tcase_add_test(tcase, ops_that_only_vulkan_has);
 }
 
 int main(void)

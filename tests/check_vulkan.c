@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <heed/heed_pipeline.h>
+
 #include "support/vk_app.h"
 #include "support/vk_test.h"
 #include "support/vk_wrap.h"
@@ -388,17 +390,41 @@ static enum heed_status make_attention(heed_device *device, enum heed_path path,
     return heed_plan_create_attention(device, &desc, plan);
 }
 
+/* Attention between a product and a norm, with its weights as a second result. */
+static enum heed_status make_pipeline(heed_device *device, heed_plan **plan)
+{
+    const struct heed_pipeline_desc desc = {.struct_size = sizeof desc, .offset_alignment = 4};
+    heed_pipeline *p;
+    if (heed_pipeline_create(device, &desc, &p) != HEED_OK)
+        return HEED_ERR_HOST_MEMORY;
+    heed_value x = heed_pipeline_input(p, "x", HEED_F32, heed_shape_3(2, 13, 48)), weights;
+    const heed_value w = heed_pipeline_input(p, "w", HEED_F32, heed_shape_2(48, 48));
+    const heed_value lengths = heed_pipeline_input(p, "lengths", HEED_I32, heed_shape_1(2));
+    const heed_value q = heed_split_heads(p, heed_linear(p, x, w, NULL), 3), kv = heed_split_heads(p, x, 3);
+    const heed_value o = heed_attend(p, q, kv, kv, HEED_DESC(attend, .key_lengths = lengths, .weights = &weights));
+    heed_pipeline_output(p, "y", heed_layer_norm(p, heed_combine(p, heed_merge_heads(p, o), x, NULL), NULL));
+    heed_pipeline_output(p, "weights", weights);
+    const enum heed_status status = heed_pipeline_compile(p, plan);
+    heed_pipeline_destroy(&p);
+    return status;
+}
+
+static enum heed_status make_plan(heed_device *device, int which, heed_plan **plan)
+{
+    return which == 2 ? make_pipeline(device, plan)
+                      : make_attention(device, which ? HEED_PATH_STAGED : HEED_PATH_FUSED, plan);
+}
+
 START_TEST(both_modes_agree)
 {
-    const enum heed_path path = _i ? HEED_PATH_STAGED : HEED_PATH_FUSED;
     struct app app;
     app_open(&app, loader_entry, context);
     app_import(&app, 0);
     heed_device *own;
     ck_assert_int_eq(heed_vulkan_create(context, NULL, 0, &own), HEED_OK);
     heed_plan *embed_plan, *own_plan;
-    ck_assert_msg(make_attention(app.heed, path, &embed_plan) == HEED_OK, "%s", last_line);
-    ck_assert_msg(make_attention(own, path, &own_plan) == HEED_OK, "%s", last_line);
+    ck_assert_msg(make_plan(app.heed, _i, &embed_plan) == HEED_OK, "%s", last_line);
+    ck_assert_msg(make_plan(own, _i, &own_plan) == HEED_OK, "%s", last_line);
     struct heed_plan_info info;
     heed_plan_get_info(embed_plan, &info);
     ck_assert_uint_le(info.args + 1, 8);
@@ -434,7 +460,12 @@ START_TEST(both_modes_agree)
     ck_assert_msg(heed_vk_bind(embed_plan, embed_args, count, &binding) == HEED_OK, "%s", last_line);
     VkCommandPool pool;
     VkCommandBuffer commands = app_begin(&app, &pool);
+    const uint32_t calls = vk_wrap.calls, created = vk_wrap.created;
     ck_assert_int_eq(heed_vk_record(binding, commands), HEED_OK);
+    ck_assert_uint_eq(vk_wrap.calls, calls);
+    ck_assert_uint_eq(vk_wrap.created, created);
+    ck_assert_uint_eq(vk_wrap.barriers, info.barriers);
+    ck_assert_uint_eq(vk_wrap.dispatches, info.dispatches);
     app_end(&app, commands);
     app_submit(&app, commands);
 
@@ -478,7 +509,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, record_ranges);
     tcase_add_test(tcase, bind_refuses);
     tcase_add_test(tcase, threads_record);
-    tcase_add_loop_test(tcase, both_modes_agree, 0, 2);
+    tcase_add_loop_test(tcase, both_modes_agree, 0, 3);
 }
 
 int main(void)

@@ -9,6 +9,7 @@
  * specialisation constants, bindings, push bytes, kernel, shape, device. Variants that differ only in the last three
  * are listed once. --write puts each, as the driver would get it, into a numbered file. Exit status 1: a plan breaks a
  * rule, or no plan at all. */
+#include "op_case.h"
 #include "plan.h"
 #include "rate.h"
 #include "spirv.h"
@@ -37,7 +38,7 @@ struct lister {
     const char *folder;                   /* --write */
     struct variant variants[MAX_VARIANTS];
     uint32_t variant_count;
-    const struct test_case *test; /* being lowered */
+    const char *name, *line; /* of what is being lowered */
     uint64_t plans;
     char log[512];
     int failures;
@@ -56,9 +57,9 @@ static void keep_log(void *user, enum heed_log_level level, const char *text)
 
 static void fail(const heed_plan *plan, const struct heed_step *step, const char *rule, uint64_t value, uint64_t limit)
 {
-    fprintf(stderr, "FAILED %s of %s on %s, step %u (%s): %s: %llu against %llu\n  %s\n", plan->kernel,
-            lister.test->name, plan->device->info.name, (unsigned)(step - plan->steps), heed_kernel_name(step->kernel),
-            rule, (unsigned long long)value, (unsigned long long)limit, lister.test->line);
+    fprintf(stderr, "FAILED %s of %s on %s, step %u (%s): %s: %llu against %llu\n  %s\n", plan->kernel, lister.name,
+            plan->device->info.name, (unsigned)(step - plan->steps), heed_kernel_name(step->kernel), rule,
+            (unsigned long long)value, (unsigned long long)limit, lister.line);
     lister.failures++;
 }
 
@@ -74,9 +75,9 @@ static void check_bindings(const heed_plan *plan, const struct heed_step *step)
     const struct heed_limits *limits = &plan->device->info.limits;
     for (uint32_t i = 0; i < step->binding_count; i++) {
         const struct heed_step_binding *b = &step->bindings[i];
-        const bool scratch = b->arg == HEED_ARG_SCRATCH;
-        const uint64_t bytes = scratch ? plan->scratch_bytes : (plan->args->arg[b->arg].bytes + 3) / 4 * 4;
-        if (!scratch && !plan->args->arg[b->arg].present)
+        const bool scratch = b->arg + 1 == plan->arg_count;
+        const uint64_t bytes = (heed_plan_arg_bytes(plan, b->arg) + 3) / 4 * 4;
+        if (!scratch && !plan->args[b->arg].present)
             fail(plan, step, "a binding is an argument that the plan has not", i, b->arg);
         check_at_most(plan, step, "the end of a binding is in its argument", b->offset + b->bytes, bytes);
         /* The caller's offset can be any multiple of offset_alignment, and this part may begin anywhere. */
@@ -166,7 +167,7 @@ static void list_step(const heed_plan *plan, const struct heed_step *step)
     printf("%s\t%u\t", heed_kernel_name(v.kernel), v.subgroup_size);
     for (uint32_t i = 0; i < v.spec_count; i++)
         printf("%s%u", i ? "," : "", v.spec[i]);
-    printf("\t%u\t%u\t%s\t%s\t%s\n", step->binding_count, 4 * step->push_words, plan->kernel, lister.test->name,
+    printf("\t%u\t%u\t%s\t%s\t%s\n", step->binding_count, 4 * step->push_words, plan->kernel, lister.name,
            plan->device->info.name);
 }
 
@@ -317,6 +318,34 @@ static void lower_line(heed_device *device, const struct test_case *test)
     }
 }
 
+static bool lower_pipelines(const char *line)
+{
+    static struct op_case c;
+    bool good = op_case_parse(&c, line, 1);
+    lister.name = c.name;
+    lister.line = line;
+    if (!good)
+        fprintf(stderr, "list_variants: %s: %s\n", line, c.error);
+    for (uint32_t d = 0; good && d < lister.device_count; d++) {
+        const struct heed_pipeline_op *op = c.row->kind < HEED_NODE_KIND_COUNT ? &heed_pipeline_ops[c.row->kind] : NULL;
+        uint32_t count = 0;
+        const struct heed_node_candidate *list = op && op->candidates ? op->candidates(&count) : NULL;
+        for (uint32_t i = 0; i == 0 || i < count; i++) {
+            heed_plan *plan = NULL;
+            c.kernel = list ? list[i].name : NULL;
+            const enum heed_status status = op_case_plan(&c, &lister.devices[d], &plan);
+            heed_plan_destroy(&plan);
+            if (status != HEED_OK && status != HEED_ERR_UNSUPPORTED) {
+                fprintf(stderr, "FAILED %s on %s: %s %s\n  %s\n", c.name, lister.devices[d].info.name, c.error,
+                        lister.log, line);
+                lister.failures++;
+            }
+        }
+    }
+    op_case_free(&c);
+    return good;
+}
+
 static bool lower_file(const char *path)
 {
     FILE *file = fopen(path, "r");
@@ -331,9 +360,15 @@ static bool lower_file(const char *path)
         if (line[strspn(line, " ")] == 0 || line[strspn(line, " ")] == '#')
             continue;
         static struct test_case test;
+        if (op_case_knows(line)) {
+            line[strcspn(line, "#")] = 0;
+            good = lower_pipelines(line);
+            continue;
+        }
         good = test_case_parse(lister.context, &test, line, 1);
         if (good) {
-            lister.test = &test;
+            lister.name = test.name;
+            lister.line = test.line;
             for (uint32_t i = 0; i < lister.device_count; i++)
                 lower_line(&lister.devices[i], &test);
         } else {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Pictures of the stereo demo: read JPEG and PNG, halve, write PNG. */
+ * Pictures of the demos: read JPEG and PNG, halve, write PNG. */
 #include "picture.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ bool picture_create(uint32_t width, uint32_t height, uint32_t channels, struct p
 {
     *picture = (struct picture){width, height, channels, calloc((size_t)width * height, channels * sizeof(float))};
     if (picture->data == NULL)
-        fprintf(stderr, "stereo: no memory for a picture of %u x %u pixels\n", width, height);
+        fprintf(stderr, "%s: no memory for a picture of %u x %u pixels\n", picture_program, width, height);
     return picture->data != NULL;
 }
 
@@ -30,7 +30,7 @@ void picture_destroy(struct picture *picture)
 
 static bool refuse(const char *path, const char *why)
 {
-    fprintf(stderr, "stereo: %s: %s\n", path, why);
+    fprintf(stderr, "%s: %s: %s\n", picture_program, path, why);
     return false;
 }
 
@@ -38,8 +38,8 @@ static bool check_size(const char *path, uint32_t width, uint32_t height)
 {
     if (width <= PICTURE_SIDE_MAX && height <= PICTURE_SIDE_MAX)
         return true;
-    fprintf(stderr, "stereo: %s: %u x %u pixels is more than %d x %d\n", path, width, height, PICTURE_SIDE_MAX,
-            PICTURE_SIDE_MAX);
+    fprintf(stderr, "%s: %s: %u x %u pixels is more than %d x %d\n", picture_program, path, width, height,
+            PICTURE_SIDE_MAX, PICTURE_SIDE_MAX);
     return false;
 }
 

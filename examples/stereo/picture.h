@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Pictures of the stereo demo: read JPEG and PNG, halve, write PNG. */
+ * Pictures of the demos: read JPEG and PNG, halve, write PNG. */
 #ifndef PICTURE_H
 #define PICTURE_H
 
@@ -13,7 +13,10 @@ struct picture {
     float *data;
 };
 
-/* Each function that returns false has printed one sentence on stderr. */
+/* Each demo defines its name. Each function that returns false has printed one sentence on stderr that begins with it.
+ */
+extern const char *const picture_program;
+
 bool picture_create(uint32_t width, uint32_t height, uint32_t channels, struct picture *picture);
 void picture_destroy(struct picture *picture);
 /* A photograph, three channels. */

@@ -26,6 +26,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+const char *const picture_program = "stereo";
+
 enum { LEVELS = 3, WIDTH_MAX = 1000, SIDE_MIN = 64 };
 
 static const float match_scale = 100;   /* 1 / temperature: a correlation that is better by 0.01 weighs e times more */

@@ -174,6 +174,7 @@ enum heed_dtype {
     HEED_BF16 = 2, /* the upper half of a binary32 */
     HEED_BOOL = 3, /* one byte: 0 = false, 1 = true */
     HEED_I32 = 4,
+    HEED_Q8_0 = 5, /* weights of heed_linear only: ggml's blocks of 32 numbers, an f16 scale and 32 int8, 34 bytes */
 };
 
 /* A multiplication that the device's matrix units do, by one subgroup: m x k times k x n elements of type `input`,
@@ -239,9 +240,9 @@ HEED_API enum heed_status heed_device_save_cache(heed_device *device);
 
 /* ------------------------------------------------------------------------------------------------ tensors */
 
-/* Bytes of an element; 0 for an unknown type. */
+/* Bytes of an element; 0 for an unknown type, and for q8_0, where only blocks have bytes. */
 HEED_API size_t heed_dtype_size(enum heed_dtype dtype);
-/* "f32", "f16", "bf16", "bool", "i32". */
+/* "f32", "f16", "bf16", "bool", "i32", "q8_0". */
 HEED_API const char *heed_dtype_name(enum heed_dtype dtype);
 
 /* How a tensor lies in its buffer. All strides zero: packed, in the order that the op names.
@@ -302,6 +303,7 @@ enum heed_op {
     HEED_OP_SOFTMAX = 2,   /* args scores, mask, ... -> weights: everything between s and p, and lse, entropy */
     HEED_OP_AGGREGATE = 3, /* args weights, v -> o */
     HEED_OP_DEFORM = 4,
+    HEED_OP_PIPELINE = 5,  /* heed_pipeline.h */
 };
 
 enum heed_mask {
@@ -530,6 +532,8 @@ struct heed_plan_info {
     uint64_t longest_dispatch_ns; /* of one dispatch, as estimated for max_dispatch_ns; above it only where the work
                                      cannot be cut further: a block of rows of one head in the staged path, one query of
                                      one head in deformable attention; a warning says so. 0 on the reference */
+    uint64_t scratch_sum;       /* of a pipeline: what scratch_bytes would be if no two values shared a place */
+    uint32_t barriers;          /* between the dispatches */
 };
 HEED_API void heed_plan_get_info(const heed_plan *plan, struct heed_plan_info *info);
 

@@ -370,7 +370,8 @@ bool cli_run_selftest(int argc, char *const *argv, struct fault *fault)
             infos[kept++] = infos[i];
     if (done && kept == 0) {
         done = fault_failed(fault, "nothing to test: %s",
-                            values.device ? "the reference is what others are compared with" : session_no_device(HEED_BACKEND_AUTO));
+                            values.device ? "the reference is what others are compared with"
+                                          : session_no_device(HEED_BACKEND_AUTO));
         fault->status = EXIT_NOTHING;
     }
     done = done && test_devices(infos, kept, fault);

@@ -124,7 +124,7 @@ struct heed_cl_bound {
     uint64_t offset;
 };
 
-/* The steps of a plan, after the wait list. `bound` has HEED_ARG_COUNT entries, with scratch. `first` and `last`, if
+/* The steps of a plan, after the wait list. `bound` has plan->arg_count entries, with scratch. `first` and `last`, if
  * not NULL, become events of the first kernel and of the end; without steps `first` becomes NULL. On failure both are
  * NULL. */
 enum heed_status heed_cl_enqueue_steps(heed_plan *plan, cl_command_queue queue, bool out_of_order,

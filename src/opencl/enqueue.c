@@ -229,23 +229,16 @@ static enum heed_status check_queue(struct heed_cl_device *device, cl_command_qu
     return HEED_OK;
 }
 
-/* Sorts the arguments into `bound`. */
-static enum heed_status bind(heed_plan *plan, const struct heed_cl_arg *args, uint32_t arg_count,
-                             struct heed_cl_bound bound[HEED_ARG_COUNT])
+static enum heed_status name_args(heed_plan *plan, const struct heed_cl_arg *args, uint32_t arg_count,
+                                  struct heed_named_arg *named)
 {
     struct heed_cl_device *device = (struct heed_cl_device *)plan->device;
     heed_context *context = device->base.context;
-    if (arg_count > HEED_ARG_COUNT)
-        return heed_fail(context, HEED_ERR_ARGUMENT, "opencl: enqueue: %u arguments are more than a plan can have",
-                         (unsigned)arg_count);
-    struct heed_named_arg named[HEED_ARG_COUNT];
     enum heed_status status = HEED_OK;
     for (uint32_t i = 0; !status && i < arg_count; i++) {
         named[i] = (struct heed_named_arg){.name = args[i].name ? args[i].name : "(null)", .offset = args[i].offset};
-        const enum heed_arg_id id = heed_arg_find(named[i].name);
-        const uint64_t wanted = id < HEED_ARG_SCRATCH    ? plan->args->arg[id].bytes
-                                : id == HEED_ARG_SCRATCH ? plan->scratch_bytes
-                                                         : 0;
+        const uint32_t id = heed_plan_find_arg(plan, args[i].name);
+        const uint64_t wanted = id < plan->arg_count ? heed_plan_arg_bytes(plan, id) : 0;
         if (!args[i].buffer && wanted > 0)
             return heed_fail(context, HEED_ERR_ARGUMENT, "opencl: enqueue: \"%s\" has no buffer", named[i].name);
         if (args[i].buffer)
@@ -254,12 +247,24 @@ static enum heed_status bind(heed_plan *plan, const struct heed_cl_arg *args, ui
             return heed_fail(context, HEED_ERR_ARGUMENT, "opencl: enqueue: \"%s\" starts at the end of its buffer",
                              named[i].name);
     }
-    uint32_t position[HEED_ARG_COUNT];
+    return status;
+}
+
+/* Sorts the arguments into `bound`, one for each that the plan can have. */
+static enum heed_status bind(heed_plan *plan, const struct heed_cl_arg *args, uint32_t arg_count,
+                             struct heed_cl_bound *bound)
+{
+    struct heed_arg_table table;
+    enum heed_status status = heed_arg_table_make(plan, arg_count, &table);
+    if (status)
+        return status;
+    status = name_args(plan, args, arg_count, table.named);
     if (!status)
-        status = heed_args_check(plan, named, arg_count, true, position);
-    for (uint32_t id = 0; !status && id < HEED_ARG_COUNT; id++)
-        if (position[id] != UINT32_MAX)
-            bound[id] = (struct heed_cl_bound){args[position[id]].buffer, args[position[id]].offset};
+        status = heed_args_check(plan, table.named, arg_count, true, table.position);
+    for (uint32_t id = 0; !status && id < plan->arg_count; id++)
+        if (table.position[id] != UINT32_MAX)
+            bound[id] = (struct heed_cl_bound){args[table.position[id]].buffer, args[table.position[id]].offset};
+    heed_arg_table_free(plan->device->context, &table);
     return status;
 }
 
@@ -274,13 +279,16 @@ enum heed_status heed_cl_enqueue(heed_plan *plan, cl_command_queue queue, const 
     heed_context *context = device->base.context;
     if (plan->device->ops->plan_compile != heed_cl_plan_compile || plan->device->ops->run)
         return heed_fail(context, HEED_ERR_ARGUMENT, "opencl: enqueue: the plan's device was not imported");
-    struct heed_cl_bound bound[HEED_ARG_COUNT] = {{NULL, 0}};
     bool out_of_order = false;
     enum heed_status status = heed_cl_usable(device);
     if (!status)
         status = check_queue(device, queue, &out_of_order);
+    if (status)
+        return status;
+    struct heed_cl_bound *bound = heed_alloc(context, plan->arg_count, sizeof *bound);
+    status = bound ? bind(plan, args, arg_count, bound) : heed_fail_memory(context);
     if (!status)
-        status = bind(plan, args, arg_count, bound);
-    return status ? status
-                  : heed_cl_enqueue_steps(plan, queue, out_of_order, bound, wait_count, wait_list, NULL, event);
+        status = heed_cl_enqueue_steps(plan, queue, out_of_order, bound, wait_count, wait_list, NULL, event);
+    heed_free(context, bound);
+    return status;
 }

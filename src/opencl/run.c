@@ -21,32 +21,44 @@ static enum heed_status make_scratch(struct heed_cl_device *device, const heed_p
     return status;
 }
 
+/* Where each of the plan's arguments lies, its scratch included; NULL: out of host memory. */
+static struct heed_cl_bound *bind(const heed_plan *plan, const struct heed_bound_arg *args)
+{
+    struct heed_cl_bound *bound = heed_alloc(plan->device->context, plan->arg_count, sizeof *bound);
+    const uint32_t scratch = plan->arg_count - 1;
+    for (uint32_t id = 0; bound && id < scratch; id++)
+        if (args[id].buffer)
+            bound[id] = (struct heed_cl_bound){((struct heed_cl_buffer *)args[id].buffer)->handle, args[id].offset};
+    if (bound)
+        bound[scratch].buffer = ((struct heed_cl_plan *)plan->backend)->scratch;
+    return bound;
+}
+
 enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **result)
 {
     struct heed_cl_device *device = (struct heed_cl_device *)plan->device;
     const struct heed_cl_functions *cl = &device->cl;
     heed_context *context = device->base.context;
     enum heed_status status = heed_cl_usable(device);
+    if (!status)
+        status = make_scratch(device, plan);
     if (status)
         return status;
     struct heed_cl_fence *fence = heed_alloc(context, 1, sizeof *fence);
-    if (!fence)
+    struct heed_cl_bound *bound = fence ? bind(plan, args) : NULL;
+    if (!bound) {
+        heed_free(context, fence);
         return heed_fail_memory(context);
+    }
     fence->base.device = &device->base;
     fence->empty = plan->step_count == 0;
-    status = make_scratch(device, plan);
-    struct heed_cl_bound bound[HEED_ARG_COUNT] = {{NULL, 0}};
-    for (uint32_t id = 0; id < HEED_ARG_COUNT; id++)
-        if (args[id].buffer)
-            bound[id] = (struct heed_cl_bound){((struct heed_cl_buffer *)args[id].buffer)->handle, args[id].offset};
-    bound[HEED_ARG_SCRATCH].buffer = ((struct heed_cl_plan *)plan->backend)->scratch;
     heed_mutex_lock(&device->queue_mutex);
-    if (!status)
-        status = heed_cl_enqueue_steps(plan, device->queue, false, bound, 0, NULL,
-                                       plan->step_count > 1 ? &fence->first : NULL, &fence->last);
+    status = heed_cl_enqueue_steps(plan, device->queue, false, bound, 0, NULL,
+                                   plan->step_count > 1 ? &fence->first : NULL, &fence->last);
     if (!status)
         status = heed_cl_check(device, cl->Flush(device->queue), "clFlush");
     heed_mutex_unlock(&device->queue_mutex);
+    heed_free(context, bound);
     if (status) {
         cl->Finish(device->queue); /* what was enqueued uses the caller's buffers */
         heed_cl_fence_destroy(&fence->base);

@@ -288,7 +288,8 @@ static void solve_row(const struct call *c, struct row *r)
         aggregate(c, r);
         break;
     case HEED_OP_DEFORM:
-        break; /* not an attention problem: heed_reference_deform */
+    case HEED_OP_PIPELINE:
+        break; /* not attention problems: heed_reference_deform, heed_reference_pipeline */
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include "../backend.h"
 #include "../clock.h"
-#include "../plan.h"
+#include "../pipeline.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,23 +72,33 @@ static enum heed_status buffer_read(heed_buffer *buffer, uint64_t offset, void *
     return HEED_OK;
 }
 
+static enum heed_status solve(const heed_plan *plan, void *const *args)
+{
+    heed_context *context = plan->device->context;
+    const void *const *in = (const void *const *)args;
+    switch (plan->op) {
+    case HEED_OP_PIPELINE:
+        return heed_reference_pipeline(&plan->pipeline->graph, args, HEED_REFERENCE_STORED_TYPE);
+    case HEED_OP_DEFORM:
+        return heed_reference_deform(context, &plan->problem.deform, in, args, HEED_REFERENCE_STORED_TYPE);
+    default:
+        return heed_reference_attention(context, &plan->problem.attention, in, args, HEED_REFERENCE_STORED_TYPE);
+    }
+}
+
 static enum heed_status run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence)
 {
     heed_context *context = plan->device->context;
-    const void *in[HEED_ARG_COUNT] = {0};
-    void *out[HEED_ARG_COUNT] = {0};
-    for (int id = 0; id < HEED_ARG_COUNT; id++)
-        if (args[id].buffer)
-            in[id] = out[id] = ((struct reference_buffer *)args[id].buffer)->data + args[id].offset;
-
     struct reference_fence *made = heed_alloc(context, 1, sizeof *made);
-    if (!made)
-        return heed_fail_memory(context);
+    void **data = heed_alloc(context, plan->arg_count, sizeof *data);
+    enum heed_status status = made && data ? HEED_OK : heed_fail_memory(context);
     uint64_t start = heed_clock_ns();
-    enum heed_status status =
-        plan->op == HEED_OP_DEFORM
-            ? heed_reference_deform(context, &plan->problem.deform, in, out, HEED_REFERENCE_STORED_TYPE)
-            : heed_reference_attention(context, &plan->problem.attention, in, out, HEED_REFERENCE_STORED_TYPE);
+    for (uint32_t arg = 0; status == HEED_OK && arg < plan->arg_count; arg++)
+        if (args[arg].buffer)
+            data[arg] = ((struct reference_buffer *)args[arg].buffer)->data + args[arg].offset;
+    if (status == HEED_OK)
+        status = solve(plan, data);
+    heed_free(context, data);
     if (status != HEED_OK) {
         heed_free(context, made);
         return status;

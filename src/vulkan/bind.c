@@ -19,16 +19,16 @@ static enum heed_status place(const heed_plan *plan, const struct heed_step_bind
         return heed_fail(context, HEED_ERR_ARGUMENT,
                          "vulkan: \"%s\" needs bytes %" PRIu64 " to %" PRIu64
                          " of its buffer, which may be used to %" PRIu64,
-                         heed_arg_name(b->arg), begin, end, range->offset + range->size);
+                         heed_plan_arg_name(plan, b->arg), begin, end, range->offset + range->size);
     if (rest % b->element_bytes != 0)
         return heed_fail(context, HEED_ERR_ARGUMENT,
                          "vulkan: byte %" PRIu64 " of \"%s\" is not a multiple of its element's %u bytes", begin,
-                         heed_arg_name(b->arg), (unsigned)b->element_bytes);
+                         heed_plan_arg_name(plan, b->arg), (unsigned)b->element_bytes);
     *info = (VkDescriptorBufferInfo){.buffer = range->buffer, .offset = begin - rest, .range = end - (begin - rest)};
     if (info->range > device->max_storage_range)
         return heed_fail(context, HEED_ERR_UNSUPPORTED,
                          "vulkan: a binding of %" PRIu64 " bytes of \"%s\" is over the device's %" PRIu64, info->range,
-                         heed_arg_name(b->arg), device->max_storage_range);
+                         heed_plan_arg_name(plan, b->arg), device->max_storage_range);
     *residual = (uint32_t)(rest / b->element_bytes);
     return HEED_OK;
 }
@@ -147,6 +147,30 @@ void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuff
 
 /* ---- heed_vulkan.h */
 
+static enum heed_status name_args(const heed_plan *plan, const struct heed_vk_arg *args, uint32_t arg_count,
+                                  struct heed_named_arg *named)
+{
+    heed_context *context = plan->device->context;
+    for (uint32_t i = 0; i < arg_count; i++) {
+        const char *name = args[i].name ? args[i].name : "(null)";
+        const uint64_t end = args[i].offset + args[i].size;
+        const uint32_t id = heed_plan_find_arg(plan, args[i].name);
+        const bool empty = id + 1 < plan->arg_count && plan->args[id].bytes == 0;
+        if (!args[i].buffer && !empty)
+            return heed_fail(context, HEED_ERR_ARGUMENT, "vulkan: bind: \"%s\" has no buffer", name);
+        if (args[i].size == VK_WHOLE_SIZE || (args[i].size == 0 && !empty))
+            return heed_fail(context, HEED_ERR_ARGUMENT, "vulkan: bind: \"%s\" has size %s; say how many bytes", name,
+                             args[i].size == 0 ? "0" : "VK_WHOLE_SIZE");
+        if (end < args[i].size || end > INT64_MAX)
+            return heed_fail(context, HEED_ERR_ARGUMENT,
+                             "vulkan: bind: \"%s\" of %" PRIu64 " bytes at offset %" PRIu64 " ends over 2^63", name,
+                             args[i].size, args[i].offset);
+        named[i] = (struct heed_named_arg){.name = args[i].name, .offset = args[i].offset, .bytes = args[i].size};
+        memcpy(&named[i].buffer, &args[i].buffer, sizeof args[i].buffer);
+    }
+    return HEED_OK;
+}
+
 enum heed_status heed_vk_bind(heed_plan *plan, const struct heed_vk_arg *args, uint32_t arg_count,
                               heed_vk_binding **binding)
 {
@@ -160,39 +184,25 @@ enum heed_status heed_vk_bind(heed_plan *plan, const struct heed_vk_arg *args, u
     enum heed_status status = heed_vk_usable((struct heed_vk_device *)plan->device);
     if (status)
         return status;
-    if (arg_count > HEED_ARG_COUNT)
-        return heed_fail(context, HEED_ERR_ARGUMENT, "vulkan: bind: %u arguments are more than a plan can have",
-                         (unsigned)arg_count);
-    struct heed_named_arg named[HEED_ARG_COUNT];
-    for (uint32_t i = 0; i < arg_count; i++) {
-        const char *name = args[i].name ? args[i].name : "(null)";
-        const uint64_t end = args[i].offset + args[i].size;
-        const enum heed_arg_id id = heed_arg_find(args[i].name);
-        const bool empty = id < HEED_ARG_SCRATCH && plan->args->arg[id].bytes == 0;
-        if (!args[i].buffer && !empty)
-            return heed_fail(context, HEED_ERR_ARGUMENT, "vulkan: bind: \"%s\" has no buffer", name);
-        if (args[i].size == VK_WHOLE_SIZE || (args[i].size == 0 && !empty))
-            return heed_fail(context, HEED_ERR_ARGUMENT, "vulkan: bind: \"%s\" has size %s; say how many bytes", name,
-                             args[i].size == 0 ? "0" : "VK_WHOLE_SIZE");
-        if (end < args[i].size || end > INT64_MAX)
-            return heed_fail(context, HEED_ERR_ARGUMENT,
-                             "vulkan: bind: \"%s\" of %" PRIu64 " bytes at offset %" PRIu64 " ends over 2^63", name,
-                             args[i].size, args[i].offset);
-        named[i] = (struct heed_named_arg){.name = args[i].name, .offset = args[i].offset, .bytes = args[i].size};
-        memcpy(&named[i].buffer, &args[i].buffer, sizeof args[i].buffer);
-    }
-    uint32_t position[HEED_ARG_COUNT];
-    status = heed_args_check(plan, named, arg_count, true, position);
+    struct heed_arg_table table;
+    status = heed_arg_table_make(plan, arg_count, &table);
     if (status)
         return status;
-    struct heed_vk_range ranges[HEED_ARG_COUNT] = {{VK_NULL_HANDLE, 0, 0}};
-    for (uint32_t id = 0; id < HEED_ARG_COUNT; id++) {
-        if (position[id] == UINT32_MAX)
+    struct heed_vk_range *ranges = heed_alloc(context, plan->arg_count, sizeof *ranges);
+    status = ranges ? name_args(plan, args, arg_count, table.named) : heed_fail_memory(context);
+    if (!status)
+        status = heed_args_check(plan, table.named, arg_count, true, table.position);
+    for (uint32_t id = 0; !status && id < plan->arg_count; id++) {
+        if (table.position[id] == UINT32_MAX)
             continue;
-        const struct heed_vk_arg *arg = &args[position[id]];
+        const struct heed_vk_arg *arg = &args[table.position[id]];
         ranges[id] = (struct heed_vk_range){arg->buffer, arg->offset, arg->size};
     }
-    return heed_vk_binding_create(plan, ranges, binding);
+    if (!status)
+        status = heed_vk_binding_create(plan, ranges, binding);
+    heed_free(context, ranges);
+    heed_arg_table_free(context, &table);
+    return status;
 }
 
 void heed_vk_binding_destroy(heed_vk_binding **binding)

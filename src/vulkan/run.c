@@ -161,15 +161,21 @@ static enum heed_status make_scratch(struct heed_vk_device *device, const heed_p
 static enum heed_status bind(heed_plan *plan, const struct heed_bound_arg *args, struct heed_vk_binding **binding)
 {
     const struct heed_vk_memory *scratch = &((struct heed_vk_plan *)plan->backend)->scratch;
-    struct heed_vk_range ranges[HEED_ARG_COUNT] = {{VK_NULL_HANDLE, 0, 0}};
-    for (uint32_t id = 0; id < HEED_ARG_COUNT; id++) {
+    heed_context *context = plan->device->context;
+    const uint32_t scratch_arg = plan->arg_count - 1;
+    struct heed_vk_range *ranges = heed_alloc(context, plan->arg_count, sizeof *ranges);
+    if (!ranges)
+        return heed_fail_memory(context);
+    for (uint32_t id = 0; id < scratch_arg; id++) {
         if (!args[id].buffer)
             continue;
         const struct heed_vk_memory *memory = &((const struct heed_vk_buffer *)args[id].buffer)->memory;
         ranges[id] = (struct heed_vk_range){memory->buffer, args[id].offset, memory->bytes - args[id].offset};
     }
-    ranges[HEED_ARG_SCRATCH] = (struct heed_vk_range){scratch->buffer, 0, scratch->bytes};
-    return heed_vk_binding_create(plan, ranges, binding);
+    ranges[scratch_arg] = (struct heed_vk_range){scratch->buffer, 0, scratch->bytes};
+    enum heed_status status = heed_vk_binding_create(plan, ranges, binding);
+    heed_free(context, ranges);
+    return status;
 }
 
 static enum heed_status create_queries(struct heed_vk_device *device, VkQueryPool *queries)

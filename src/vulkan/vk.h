@@ -172,7 +172,7 @@ struct heed_vk_range {
     uint64_t offset, size;
 };
 
-/* ranges has HEED_ARG_COUNT entries, with scratch. On failure *binding is NULL. */
+/* ranges has plan->arg_count entries, with scratch. On failure *binding is NULL. */
 enum heed_status heed_vk_binding_create(heed_plan *plan, const struct heed_vk_range *ranges,
                                         struct heed_vk_binding **binding);
 /* Steps first .. first + count - 1. No allocation, no submit, no wait. */

@@ -9,7 +9,7 @@
  *   key_lengths packed=q,kv wild_lengths
  *   key_bias=batch,head (broadcast axes) alibi distance=DIMS pos_broadcast=q,k sinks
  *   out=lse,weights,entropy path=auto|fused|staged stage=scores|softmax|aggregate
- *   logits=normal|heavy|equal|rising poison=masked|some|values */
+ *   logits=normal|heavy|equal|rising|halves poison=masked|some|values */
 #include "attention_naive.h"
 #include "test_case.h"
 
@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOGITS_NORMAL, LOGITS_HEAVY, LOGITS_EQUAL, LOGITS_RISING };
+enum { LOGITS_NORMAL, LOGITS_HEAVY, LOGITS_EQUAL, LOGITS_RISING, LOGITS_HALVES };
 /* masked: NaN and Inf in keys that no row attends to; some: NaN in a few keys and values that may be attended;
  * values: NaN and Inf in values whose weight is 0 in f32 because of a finite mask (for stored weights). */
 enum { POISON_NONE, POISON_MASKED, POISON_SOME, POISON_VALUES };
@@ -120,7 +120,7 @@ static void parse(struct test_case *test, struct test_words *words)
     static const char *const outputs[] = {"lse", "weights", "entropy", NULL};
     static const char *const paths[] = {"auto", "fused", "staged", NULL};
     static const char *const stages[] = {"attention", "scores", "softmax", "aggregate", NULL};
-    static const char *const logits[] = {"normal", "heavy", "equal", "rising", NULL};
+    static const char *const logits[] = {"normal", "heavy", "equal", "rising", "halves", NULL};
     static const char *const poisons[] = {"none", "masked", "some", "values", NULL};
 
     struct heed_attention_desc *d = &test->desc.attention;
@@ -206,6 +206,8 @@ static double feature(struct test_case *test, enum heed_arg_id id, uint64_t row,
         return id == HEED_ARG_Q ? 0 : x;
     case LOGITS_RISING: /* nearly every key is a new maximum */
         return id == HEED_ARG_V ? x : id == HEED_ARG_Q ? 1 + 0.01 * x : 4 * ((double)row + 0.1 * x) / (double)rows;
+    case LOGITS_HALVES: /* with dim 1 and scale ln 2: powers of 2 whose exponents end in .0 and .5 */
+        return id == HEED_ARG_V ? x : id == HEED_ARG_Q ? 1 : -0.5 * (double)row;
     }
     return x;
 }

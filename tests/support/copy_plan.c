@@ -34,10 +34,10 @@ void plan_init(heed_plan *plan, heed_device *device)
 {
     *plan = (heed_plan){.device = device, .op = HEED_OP_ATTENTION, .offset_alignment = 4};
     struct heed_args *args = &plan->problem.attention.args;
-    args->arg[HEED_ARG_Q].present = args->arg[HEED_ARG_O].present = args->arg[HEED_ARG_O].output = true;
-    args->arg[HEED_ARG_Q].dtype = args->arg[HEED_ARG_O].dtype = HEED_I32;
-    args->arg[HEED_ARG_Q].bytes = args->arg[HEED_ARG_O].bytes = 4 * WORDS;
-    plan->args = args;
+    heed_args_add(args, HEED_ARG_Q, HEED_I32, false, 4 * WORDS);
+    heed_args_add(args, HEED_ARG_O, HEED_I32, true, 4 * WORDS);
+    plan->args = args->arg;
+    plan->arg_count = HEED_ARG_COUNT;
     heed_plan_add_scratch(plan, 4 * WORDS);
     for (uint32_t i = 0; i < PARTS; i++)
         add_copy(plan, HEED_ARG_Q, HEED_ARG_SCRATCH, i, 64);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * heed blocks: what models are made of, each a short function over the builder of heed_pipeline.h. They add ops and
+ * nothing else: a block can be read, copied and changed. All values are [batch][row][features]; weights are as
+ * heed_linear takes them, [out][in], f32, f16, bf16 or q8_0; biases, gains and gates are f32. A value that is left out
+ * (id 0) is not there: no bias, no norm, no position.
+ *
+ * Every descriptor begins with struct_size; HEED_DESC(block_attention, .heads = 8, ...) fills it in.
+ */
+#ifndef HEED_HEED_BLOCKS_H
+#define HEED_HEED_BLOCKS_H
+
+#include <heed/heed_pipeline.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The four projections of attention. */
+struct heed_projections {
+    heed_value wq, wk, wv, wo; /* wv none: values are the keys, one product for both */
+    heed_value bq, bk, bv, bo;
+};
+
+struct heed_norm {
+    heed_value gain, bias; /* gain none: no norm */
+    float epsilon;         /* 0 = 1e-5 */
+};
+
+/* Multi-head attention with its residual (Vaswani et al. 2017):
+ *
+ *     y = x + gate * (attention(norm(x) + x_pos, memory + memory_pos, memory) Wo + bo)       pre-norm, or no norm
+ *     y = norm(x + ...)                                                                      post-norm
+ *
+ * memory is x itself (normed, where x is) when it is none: self-attention. Positions are added to what queries and keys
+ * are made of and not to values (Carion et al. 2020, DETR). gate: f32 [1], as tanh(gate) (Alayrac et al. 2022,
+ * Flamingo). `keys`, `values`: made before, [batch][heads][row][dim]: wk, wv and memory are not used then. */
+struct heed_block_attention_desc {
+    size_t struct_size;
+    uint32_t heads;
+    struct heed_projections weights;
+    heed_value x_pos, memory_pos;
+    heed_value keys, values;
+    struct heed_norm pre, post;
+    heed_value gate;
+    bool no_residual;
+    struct heed_attend_desc attend; /* masks, key lengths, results beside o; its struct_size may be 0 */
+    enum heed_dtype dtype;          /* of what lies between the ops */
+};
+HEED_API heed_value heed_block_attention(heed_pipeline *pipeline, heed_value x, heed_value memory,
+                                         const struct heed_block_attention_desc *desc);
+
+/* y = x + W2 activation(W1 norm(x) + b1) + b2, or with `post` norm(x + ...). Gated, with w_gate: W2 (activation(Wg x) *
+ * (W1 x)) (Shazeer 2020). */
+struct heed_block_feed_forward_desc {
+    size_t struct_size;
+    heed_value w1, b1, w2, b2, w_gate;
+    enum heed_activation activation;
+    struct heed_norm pre, post;
+    enum heed_dtype dtype; /* of what lies between the ops */
+};
+HEED_API heed_value heed_block_feed_forward(heed_pipeline *pipeline, heed_value x,
+                                            const struct heed_block_feed_forward_desc *desc);
+
+/* A decoder layer (Vaswani et al. 2017): attention of x to itself, to memory, feed-forward. Each part's residual and
+ * norms are its own descriptor's. */
+struct heed_block_decoder_layer_desc {
+    size_t struct_size;
+    struct heed_block_attention_desc self, cross;
+    struct heed_block_feed_forward_desc feed_forward;
+};
+HEED_API heed_value heed_block_decoder_layer(heed_pipeline *pipeline, heed_value x, heed_value memory,
+                                             const struct heed_block_decoder_layer_desc *desc);
+
+/* Two streams that query each other (Lu et al. 2019, ViLBERT): both from what they were before. *y_out is y's. */
+struct heed_block_co_attention_desc {
+    size_t struct_size;
+    struct heed_block_attention_desc x_to_y, y_to_x;
+};
+HEED_API heed_value heed_block_co_attention(heed_pipeline *pipeline, heed_value x, heed_value y,
+                                            const struct heed_block_co_attention_desc *desc, heed_value *y_out);
+
+/* Two streams over one matrix of scores (Lu et al. 2016; bidirectional as in Grounding DINO's fusion, Liu et al. 2023):
+ *
+ *     S = scale * (x Wx)(y Wy)^T,   x' = softmax over y (S) (y Vy) Ox,   y' = softmax over x (S^T) (x Vx) Oy
+ *
+ * with residuals. The matrix is never in memory: what is shared are the projections. */
+struct heed_block_shared_attention_desc {
+    size_t struct_size;
+    uint32_t heads;
+    heed_value wx, bx, wy, by;   /* to scores */
+    heed_value vx, bvx, vy, bvy; /* to values */
+    heed_value ox, box, oy, boy; /* back: [features of x][...], [features of y][...] */
+    float scale;                 /* 0 = 1 / sqrt(dim of a head) */
+};
+HEED_API heed_value heed_block_shared_attention(heed_pipeline *pipeline, heed_value x, heed_value y,
+                                                const struct heed_block_shared_attention_desc *desc, heed_value *y_out);
+
+/* Learned queries over any number of tokens (Lee et al. 2019, PMA; Jaegle et al. 2021, Perceiver): attention of `seeds`
+ * [batch][n][features] to x, then feed-forward where it has weights. */
+struct heed_block_pooling_desc {
+    size_t struct_size;
+    struct heed_block_attention_desc attention;
+    struct heed_block_feed_forward_desc feed_forward;
+};
+HEED_API heed_value heed_block_pooling(heed_pipeline *pipeline, heed_value seeds, heed_value x,
+                                       const struct heed_block_pooling_desc *desc);
+
+/* A layer of the two-way transformer (Kirillov et al. 2023, SAM): tokens attend to themselves, to the image;
+ * feed-forward; the image attends to the tokens. Positions are added to queries and keys of every attention but, with
+ * `first`, the self attention, which then also replaces its input. Norms are the descriptors' post norms. *image_out is
+ * the image's. */
+struct heed_block_two_way_desc {
+    size_t struct_size;
+    bool first;
+    heed_value token_pos, image_pos;
+    struct heed_block_attention_desc self, token_to_image, image_to_token;
+    struct heed_block_feed_forward_desc feed_forward;
+};
+HEED_API heed_value heed_block_two_way(heed_pipeline *pipeline, heed_value tokens, heed_value image,
+                                       const struct heed_block_two_way_desc *desc, heed_value *image_out);
+
+/* The multi-scale deformable attention module (Zhu et al. 2021): value projection of memory
+ * [batch][len_value][features], offset and weight heads on x + x_pos, sampling around `reference` [batch][len_q][levels
+ * or 1][2, or 4 for boxes], output projection, residual, norm. `deform`: levels and points; input is
+ * HEED_DEFORM_OFFSETS. */
+struct heed_block_deform_desc {
+    size_t struct_size;
+    uint32_t heads;
+    heed_value w_value, b_value, w_offset, b_offset, w_weight, b_weight, wo, bo;
+    heed_value x_pos, reference;
+    const struct heed_deform_desc *deform;
+    struct heed_norm post;
+    bool no_residual;
+    enum heed_dtype dtype; /* of value and o */
+};
+HEED_API heed_value heed_block_deform(heed_pipeline *pipeline, heed_value x, heed_value memory,
+                                      const struct heed_block_deform_desc *desc);
+
+/* A decoder layer of the DETR family (Zhu et al. 2021): self-attention, deformable attention, feed-forward. */
+struct heed_block_deform_decoder_desc {
+    size_t struct_size;
+    struct heed_block_attention_desc self;
+    struct heed_block_deform_desc cross;
+    struct heed_block_feed_forward_desc feed_forward;
+};
+HEED_API heed_value heed_block_deform_decoder(heed_pipeline *pipeline, heed_value x, heed_value memory,
+                                              const struct heed_block_deform_decoder_desc *desc);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

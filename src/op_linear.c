@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT
+ * heed_linear: which kernels there are, and their steps. */
+#include "pipeline_ops.h"
+#include "preferences.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { X, WEIGHT, BIAS, RESIDUAL };
+enum { BATCH, ROW, COLUMN }; /* axes of the box */
+
+struct tile {
+    uint32_t group, rows, columns, chunk; /* of a work group, rows and columns of y; HEED_LINEAR_SPEC_CHUNK */
+    uint32_t spec_columns, shared_bytes;
+};
+
+heed_value heed_linear(heed_pipeline *pipeline, heed_value x, heed_value weight, const struct heed_linear_desc *desc)
+{
+    const bool good = desc && desc->struct_size == sizeof *desc;
+    const heed_value none = {0};
+    return heed_pipeline_add(
+        pipeline, &(struct heed_node_init){.kind = HEED_NODE_LINEAR,
+                                           .input = {x, weight, good ? desc->bias : none, good ? desc->residual : none},
+                                           .desc = desc,
+                                           .desc_bytes = sizeof *desc,
+                                           .kernel = good ? desc->kernel : NULL});
+}
+
+static bool rows_of(const struct heed_graph *g, const struct heed_node *n, const struct heed_tensor *y,
+                    struct heed_rows *rows)
+{
+    const struct heed_tensor *tensors[] = {heed_node_input(g, n, X), y, heed_node_input(g, n, RESIDUAL)};
+    return heed_tensors_as_rows(tensors, tensors[2] ? 3 : 2, rows);
+}
+
+enum heed_status heed_infer_linear(struct heed_graph *g, struct heed_node *n)
+{
+    const struct heed_linear_desc *d = heed_node_desc(n);
+    enum heed_status status = heed_node_expect_float(g, n, X, "x");
+    if (status == HEED_OK)
+        status = heed_node_require(g, n, WEIGHT, "weight");
+    if (status == HEED_OK && n->input[RESIDUAL])
+        status = heed_node_expect_float(g, n, RESIDUAL, "residual");
+    if (status == HEED_OK)
+        status = heed_node_expect_output(g, n, d->dtype);
+    if (status != HEED_OK)
+        return status;
+    const struct heed_tensor *x = heed_node_input(g, n, X), *w = heed_node_input(g, n, WEIGHT),
+                             *residual = heed_node_input(g, n, RESIDUAL);
+    if ((unsigned)d->activation > HEED_TANH)
+        return heed_node_fail(g, n, "activation %d is not one there is", (int)d->activation);
+    if (w->dtype == HEED_I32 || w->dtype == HEED_BOOL || (w->dtype == HEED_Q8_0 && d->transposed))
+        return heed_node_fail(g, n, "weight %s is not f32, f16, bf16, or q8_0 as it lies", heed_tensor_text(w).text);
+    const uint64_t in = x->length[x->axes - 1];
+    if (w->axes != 2 || w->length[d->transposed ? 0 : 1] != in || (w->length[1] > 1 && w->stride[1] != 1))
+        return heed_node_fail(g, n, "weight %s is not %s for x %s", heed_tensor_text(w).text,
+                              d->transposed ? "[in][out]" : "[out][in]", heed_tensor_text(x).text);
+    uint64_t length[HEED_MAX_AXES];
+    memcpy(length, x->length, sizeof length);
+    const uint64_t out = length[x->axes - 1] = w->length[d->transposed ? 1 : 0];
+    status = heed_node_expect(g, n, BIAS, "bias", HEED_F32, 1, &out);
+    if (status == HEED_OK && residual &&
+        (residual->axes != x->axes || memcmp(residual->length, length, x->axes * sizeof *length) != 0))
+        return heed_node_fail(g, n, "residual %s has not the shape of the result of x %s and weight %s",
+                              heed_tensor_text(residual).text, heed_tensor_text(x).text, heed_tensor_text(w).text);
+    if (status == HEED_OK)
+        status = heed_node_output(g, n, 0, d->dtype, x->axes, length);
+    struct heed_rows rows;
+    if (status == HEED_OK && !rows_of(g, n, &g->tensors[n->output[0]], &rows))
+        return heed_node_fail(g, n,
+                              "x %s or the residual has no rows of adjacent features; heed_combine makes a packed copy",
+                              heed_tensor_text(x).text);
+    n->flops = 2 * heed_tensor_count(&g->tensors[n->output[0]]) * in;
+    return status;
+}
+
+/* ---- kernels */
+
+/* CHUNK x COLUMNS weights in a lane's registers and spills: see LANES_FEATURES in lower_attention_staged.c. */
+enum { LANES_CHUNK = 64, LANES_SHORT_CHUNK = 16, LANES_COLUMNS = 4, LANES_ROWS = 64, VECTOR_ROWS = 4 };
+
+static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, uint64_t features)
+{
+    const bool cpu = device->info.type == HEED_DEVICE_CPU;
+    struct tile t = {0};
+    switch (kernel) {
+    case HEED_KERNEL_LINEAR_LANES:
+        t.group = device->info.limits.subgroup_size_max > 8 ? device->info.limits.subgroup_size_max : 8;
+        t.rows = LANES_ROWS;
+        t.spec_columns = LANES_COLUMNS;
+        t.chunk = LANES_CHUNK;
+        if (heed_preferences(&device->info) & HEED_AVOIDS_LONG_CODE)
+            t.chunk = LANES_SHORT_CHUNK;
+        while (t.chunk > 16 && t.chunk / 2 >= features)
+            t.chunk /= 2;
+        t.columns = t.group * LANES_COLUMNS;
+        t.shared_bytes = 4 * (t.rows * (t.chunk + t.columns) + t.group);
+        break;
+    case HEED_KERNEL_LINEAR_VECTOR:
+        /* A lane of a CPU reads a column of its own; elsewhere neighbours read what lies next to one another. */
+        t.group = cpu ? 8 : 64;
+        t.chunk = cpu ? 1 : 16;
+        t.rows = VECTOR_ROWS;
+        t.columns = t.group / t.chunk * 4;
+        t.spec_columns = 4;
+        t.shared_bytes = 16 * t.group;
+        break;
+    default:
+        t.group = 64;
+        t.rows = t.group / 8 * 4;
+        t.columns = 32;
+        t.spec_columns = 4;
+        t.chunk = 16;
+        t.shared_bytes = 4 * 16 * (t.rows + t.columns);
+        break;
+    }
+    return t;
+}
+
+static uint64_t features_of(const struct heed_node_lowering *l)
+{
+    const struct heed_tensor *x = heed_node_input(l->graph, l->node, X);
+    return x->length[x->axes - 1];
+}
+
+static uint64_t rows_count(const struct heed_node_lowering *l)
+{
+    const struct heed_tensor *x = heed_node_input(l->graph, l->node, X);
+    uint64_t rows = 1;
+    for (uint32_t a = 0; a + 1 < x->axes; a++)
+        rows *= x->length[a];
+    return rows;
+}
+
+static bool accepts(const struct heed_node_candidate *self, const struct heed_node_lowering *l, char *why, size_t size)
+{
+    const struct heed_limits *limits = &l->plan->device->info.limits;
+    const struct tile t = tile_of(self->kernel, l->plan->device, features_of(l));
+    if (t.group > limits->max_group_size)
+        snprintf(why, size, "%u invocations of a group are more than %u", t.group, limits->max_group_size);
+    else if (t.shared_bytes > limits->max_shared_bytes)
+        snprintf(why, size, "%u bytes of shared memory are more than %u", t.shared_bytes, limits->max_shared_bytes);
+    else if (limits->max_storage_buffers < HEED_LINEAR_BINDINGS)
+        snprintf(why, size, "%d storage buffers are more than %u", HEED_LINEAR_BINDINGS, limits->max_storage_buffers);
+    else
+        return true;
+    return false;
+}
+
+static bool prefers_vector(const struct heed_node_candidate *self, const struct heed_node_lowering *l)
+{
+    (void)self;
+    return rows_count(l) <= 2 * VECTOR_ROWS;
+}
+
+static const struct heed_node_candidate candidates[] = {
+    {"linear__vector", HEED_KERNEL_LINEAR_VECTOR, accepts, prefers_vector},
+    {"linear__lanes", HEED_KERNEL_LINEAR_LANES, accepts, heed_node_prefers_cpu},
+    {"linear__plain_32x32", HEED_KERNEL_LINEAR, accepts, NULL},
+};
+
+const struct heed_node_candidate *heed_linear_candidates(uint32_t *count)
+{
+    *count = sizeof candidates / sizeof *candidates;
+    return candidates;
+}
+
+/* ---- steps */
+
+struct lowering {
+    struct tile tile;
+    struct heed_rows rows;
+    uint64_t features, w_stride;
+};
+
+static uint64_t ceil_div(uint64_t a, uint64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static bool grid(const struct heed_box_job *job, const struct heed_box *box, uint64_t groups[3])
+{
+    const struct lowering *lowering = job->user;
+    groups[0] = ceil_div(box->length[COLUMN], lowering->tile.columns);
+    groups[1] = ceil_div(box->length[ROW], lowering->tile.rows);
+    groups[2] = box->length[BATCH];
+    return box->length[ROW] < UINT32_MAX / 2;
+}
+
+static double flops(const struct heed_box_job *job, const struct heed_box *box)
+{
+    const struct lowering *lowering = job->user;
+    return 2.0 * (double)lowering->features * (double)box->length[COLUMN] * (double)box->length[ROW] *
+           (double)box->length[BATCH];
+}
+
+/* Along an axis that is not stepped along the stride may be anything, also more than 32 bits. */
+static uint32_t stride(uint64_t elements, uint64_t length)
+{
+    return length > 1 ? (uint32_t)elements : 0;
+}
+
+static void describe(const struct heed_box_job *job, const struct heed_box *box, struct heed_step *step)
+{
+    const struct lowering *lowering = job->user;
+    const struct heed_linear_desc *d = heed_node_desc(job->l->node);
+    const struct heed_graph *g = job->l->graph;
+    const struct heed_rows *r = &lowering->rows;
+    const uint64_t batches = box->length[BATCH], rows = box->length[ROW];
+    struct heed_linear_push push = {
+        .rows = (uint32_t)rows,
+        .features = (uint32_t)lowering->features,
+        .columns = (uint32_t)box->length[COLUMN],
+        .x_stride_batch = stride(r->of[0].stride_batch, batches),
+        .x_stride_row = stride(r->of[0].stride_row, rows),
+        .w_stride = (uint32_t)lowering->w_stride,
+        .y_stride_batch = stride(r->of[1].stride_batch, batches),
+        .y_stride_row = stride(r->of[1].stride_row, rows),
+    };
+    uint32_t flags = (uint32_t)d->activation | (d->transposed ? HEED_LINEAR_TRANSPOSED : 0);
+    const struct heed_tensor *x = job->tensor[HEED_LINEAR_X].tensor, *w = job->tensor[HEED_LINEAR_W].tensor,
+                             *bias = job->tensor[HEED_LINEAR_BIAS].tensor,
+                             *residual = job->tensor[HEED_LINEAR_RESIDUAL].tensor,
+                             *y = job->tensor[HEED_LINEAR_Y].tensor;
+    bool vector = heed_tensor_is_vector(g, x) && (w->dtype == HEED_Q8_0 || heed_tensor_is_vector(g, w)) &&
+                  heed_tensor_is_vector(g, y) && (!bias || heed_tensor_is_vector(g, bias)) &&
+                  (!residual || heed_tensor_is_vector(g, residual));
+    if (bias)
+        flags |= HEED_LINEAR_HAS_BIAS;
+    if (residual) {
+        flags |= HEED_LINEAR_HAS_RESIDUAL;
+        push.residual_stride_batch = stride(r->of[2].stride_batch, batches);
+        push.residual_stride_row = stride(r->of[2].stride_row, rows);
+    }
+    step->spec_count = HEED_LINEAR_SPEC_COUNT;
+    step->spec[HEED_LINEAR_SPEC_FLAGS] = flags;
+    step->spec[HEED_LINEAR_SPEC_DTYPES] = (uint32_t)x->dtype | (uint32_t)w->dtype << 4 |
+                                          (uint32_t)(residual ? residual : y)->dtype << 8 | (uint32_t)y->dtype << 12;
+    step->spec[HEED_LINEAR_SPEC_VECTOR] = vector;
+    step->spec[HEED_LINEAR_SPEC_ROWS] = lowering->tile.rows;
+    step->spec[HEED_LINEAR_SPEC_COLUMNS] = lowering->tile.spec_columns;
+    step->spec[HEED_LINEAR_SPEC_CHUNK] = lowering->tile.chunk;
+    memcpy(step->push, &push, sizeof push);
+    step->push_words = sizeof push / 4;
+}
+
+enum heed_status heed_lower_linear(struct heed_node_lowering *l)
+{
+    enum heed_status status;
+    const struct heed_node_candidate *chosen =
+        heed_node_select(l, candidates, sizeof candidates / sizeof *candidates, &status);
+    if (!chosen)
+        return status;
+    const struct heed_linear_desc *d = heed_node_desc(l->node);
+    const struct heed_tensor *w = heed_node_input(l->graph, l->node, WEIGHT),
+                             *y = &l->graph->tensors[l->node->output[0]];
+    struct lowering lowering = {.tile = tile_of(chosen->kernel, l->plan->device, features_of(l)),
+                                .features = features_of(l),
+                                .w_stride = w->stride[0]};
+    if (!rows_of(l->graph, l->node, y, &lowering.rows))
+        return heed_node_fail(l->graph, l->node, "x has no rows of adjacent features");
+    const struct heed_rows *r = &lowering.rows;
+    struct heed_box_job job = {
+        .l = l,
+        .kernel = chosen->kernel,
+        .group = lowering.tile.group,
+        .tensor_count = HEED_LINEAR_BINDINGS,
+        .quantum = {1, 1, 4, 0},
+        .user = &lowering,
+        .grid = grid,
+        .flops = flops,
+        .describe = describe,
+    };
+    const uint64_t in = lowering.features > 0 ? lowering.features : 1;
+    job.tensor[HEED_LINEAR_X] =
+        (struct heed_boxed){heed_node_input(l->graph, l->node, X), {r->of[0].stride_batch, r->of[0].stride_row}, in};
+    job.tensor[HEED_LINEAR_W] = d->transposed ? (struct heed_boxed){w, {0, 0, 1}, (in - 1) * w->stride[0] + 1}
+                                              : (struct heed_boxed){w, {0, 0, w->stride[0]}, in};
+    job.tensor[HEED_LINEAR_BIAS] = (struct heed_boxed){heed_node_input(l->graph, l->node, BIAS), {0, 0, 1}, 1};
+    job.tensor[HEED_LINEAR_RESIDUAL] = (struct heed_boxed){
+        heed_node_input(l->graph, l->node, RESIDUAL), {r->of[2].stride_batch, r->of[2].stride_row, 1}, 1};
+    job.tensor[HEED_LINEAR_Y] = (struct heed_boxed){y, {r->of[1].stride_batch, r->of[1].stride_row, 1}, 1};
+    const struct heed_box box = {.length = {r->batches, r->rows, r->of[1].features, 1}};
+    return heed_box_lower(&job, &box);
+}
