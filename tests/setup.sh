@@ -99,6 +99,14 @@ heed_apt_update() {
     heed_as_root apt-get -qq update </dev/null || heed_die "apt-get update failed: look at the lines above, then run this again"
 }
 
+# The Debian archive among the sources of this system's apt, for packages of a release that is not this system's.
+heed_debian_mirror() {
+    mirror=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Identifier: Packages' 2>/dev/null |
+        awk '$2 == "Debian" { print $1; exit }')
+    [ -n "$mirror" ] || heed_die "apt has no Debian archive among its sources, and this needs one: add it to /etc/apt/sources.list.d"
+    printf '%s\n' "$mirror"
+}
+
 heed_installed= # what heed_need installed in this run
 
 heed_need() {

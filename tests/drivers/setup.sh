@@ -5,12 +5,11 @@
 
 drivers_gib=2 # with the packages' archives, which go again; 0.7 stays
 
-# Mesa of backports, out of the mirror that this system uses, or Debian's own on other systems of apt.
+# Mesa of backports.
 drivers_sources() {
-    mirror=$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Identifier: Packages' 2>/dev/null |
-        awk '$2 == "Debian" { print $1; exit }')
+    mirror=$(heed_debian_mirror) || exit 1
     for suite in trixie trixie-backports; do
-        printf 'deb [signed-by=%s] %s %s main\n' "$drivers_keys" "${mirror:-http://deb.debian.org/debian}" $suite
+        printf 'deb [signed-by=%s] %s %s main\n' "$drivers_keys" "$mirror" $suite
     done
 }
 drivers_keys=/usr/share/keyrings/debian-archive-keyring.gpg
