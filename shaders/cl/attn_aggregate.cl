@@ -16,12 +16,11 @@ HEED_KERNEL attn_aggregate(ATTN_BINDINGS)
     uint row0 = (uint)get_group_id(0) / blocks * ROWS, feature = 4u * ((uint)get_group_id(0) % blocks * WG + t);
     const Sequence s = sequence(HEED_ARGS (uint)get_group_id(2), (uint)get_group_id(1));
     uint end_row = row_count(HEED_ARGS s);
-    if (row0 >= end_row)
-        return;
+    uint keys = row0 < end_row ? s.keys : 0u; // no return before barriers: PoCL 3.1 takes conditions wrongly after one
     uint w_base = q_begin(HEED_ARGS s), v_base = v_begin(HEED_ARGS s);
     float4 acc[ROWS] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (uint key = 0u; key < s.keys; key += BC) {
-        uint count = min(BC, s.keys - key);
+    for (uint key = 0u; key < keys; key += BC) {
+        uint count = min(BC, keys - key);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint e = t; e < ROWS * BC; e += WG) {
             uint r = min(row0 + e / BC, end_row - 1u), c = e % BC;

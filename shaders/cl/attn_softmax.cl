@@ -38,20 +38,21 @@ HEED_KERNEL attn_softmax(HEED_PUSH(heed_attn_push), HEED_INOUT(q), HEED_IN(k), H
     const struct buffers buffers = ATTN_BUFFERS;
     uint t = (uint)get_local_id(0), row = (uint)get_group_id(0);
     const Sequence s = sequence(HEED_ARGS (uint)get_group_id(2), (uint)get_group_id(1));
-    if (row >= row_count(HEED_ARGS s))
-        return;
+    // No return before barriers: PoCL 3.1 takes conditions on the work-item wrongly after one.
+    bool live = row < row_count(HEED_ARGS s);
+    uint keys = live ? push.keys : 0u;
     global const float *scores = (global const float *)buffers.q + q_begin(HEED_ARGS s) + row * push.q_stride_row;
     global float *weights = (global float *)buffers.o + o_begin(HEED_ARGS s, 0u, row);
 
     float m = HEED_RULED_OUT;
-    for (uint j = t; j < push.keys; j += WG) {
+    for (uint j = t; j < keys; j += WG) {
         float x = attn_logit(HEED_ARGS s, row, j, scores[j]);
         weights[j] = x;
         m = x > m ? x : m; // NaN aside
     }
     m = row_max(part, t, m);
     float2 sums = 0.0f;
-    for (uint j = t; j < push.keys; j += WG) {
+    for (uint j = t; j < keys; j += WG) {
         float x = weights[j], p = HEED_IS_RULED_OUT(x) ? 0.0f : heed_exp(x - m);
         weights[j] = p;
         sums.x += p;
@@ -60,9 +61,9 @@ HEED_KERNEL attn_softmax(HEED_PUSH(heed_attn_push), HEED_INOUT(q), HEED_IN(k), H
     }
     sums = row_sum(part, t, sums);
     const RowEnd end = row_end(HEED_ARGS s, m, sums.x, sums.y);
-    for (uint j = t; j < push.keys; j += WG)
+    for (uint j = t; j < keys; j += WG)
         weights[j] = weights[j] == 0.0f ? 0.0f : weights[j] * end.factor;
-    if (t == 0u) {
+    if (live && t == 0u) {
         if (flag(HEED_ATTN_WRITE_LSE))
             lse_w[row_index(HEED_ARGS s, row)] = end.lse;
         if (flag(HEED_ATTN_WRITE_ENTROPY))
