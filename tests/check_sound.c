@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the demos transcribe and choose make of a recording: the reader of WAV files against files that are made here and
- * broken here, resampling and the log-mel spectrogram against their definitions. */
+ * What the demos transcribe and choose make of a recording: the reader of WAV files against files that are made here
+ * and broken here, resampling and the log-mel spectrogram against their definitions. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

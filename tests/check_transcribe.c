@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The host side of the demo transcribe: tokens, decoding rules, alignment, the picture, and the loop over windows with a
- * model that says what it is told to. */
+ * The host side of the demo transcribe: tokens, decoding rules, alignment, the picture, and the loop over windows with
+ * a model that says what it is told to. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Says which of several sentences was spoken in a recording. Whisper does not write down what it hears here: its decoder
- * is made to say each sentence in turn, and tells how likely each of its tokens was, and where in the sound it looked
- * for it. */
+ * Says which of several sentences was spoken in a recording. Whisper does not write down what it hears here: its
+ * decoder is made to say each sentence in turn, and tells how likely each of its tokens was, and where in the sound it
+ * looked for it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,8 +56,8 @@ static bool print_candidate(const struct speech *speech, const struct candidate 
     struct align_word *words = malloc(candidate->count * sizeof *words);
     if (words == NULL)
         return trouble_set(trouble, "no memory for the words of a candidate");
-    uint32_t count = align_words(&speech->tokens, &speech->weights, candidate->tokens, candidate->count,
-                                 speech->spaceless, words);
+    uint32_t count =
+        align_words(&speech->tokens, &speech->weights, candidate->tokens, candidate->count, speech->spaceless, words);
     printf("%9.2f%12.2f%9.1f%%  ", candidate->total, candidate->total / candidate->count, 100 * candidate->alignment);
     print_chars(candidate->text);
     puts(spoken ? "   <- spoken" : "");
@@ -115,8 +115,8 @@ static bool draw_candidate(const struct speech *speech, const struct candidate *
             speech_text(speech, candidate->tokens + r, 1, text, sizeof text);
         snprintf(labels[r], FIGURE_LABEL, "%s %.2f", text, candidate->log_probability[r]);
     }
-    const struct figure figure = {&speech->mel, 0, rows.frames, rows.rows, candidate->mean, candidate->path, labels,
-                                  said,         count};
+    const struct figure figure = {&speech->mel,    0,      rows.frames, rows.rows, candidate->mean,
+                                  candidate->path, labels, said,        count};
     ok = ok && figure_draw(&figure, picture);
     free(words);
     free(said);
@@ -169,7 +169,7 @@ static bool is_recording(const char *word)
 }
 
 /* Recordings first, both in their order. Returns how many there are. */
-static uint32_t sort_words(const struct options *options, char **words)
+static uint32_t sort_words(const struct options *options, const char **words)
 {
     uint32_t count = 0;
     for (int texts = 0; texts < 2; texts++)
@@ -200,7 +200,7 @@ static bool choose(const struct options *options, const char *wav, uint32_t numb
 }
 
 /* `words` are the recordings, then the texts. */
-static bool run(const struct options *options, char **words, uint32_t recordings, struct candidate *candidates,
+static bool run(const struct options *options, const char **words, uint32_t recordings, struct candidate *candidates,
                 uint32_t count)
 {
     struct speech speech = {0};
@@ -225,7 +225,7 @@ static bool run(const struct options *options, char **words, uint32_t recordings
 int main(int count, char **words)
 {
     struct options options = options_parse(count, words, help, "out/choose.png");
-    char **sorted = malloc((options.word_count + 1) * sizeof *sorted);
+    const char **sorted = malloc((options.word_count + 1) * sizeof *sorted);
     struct candidate *candidates = calloc(options.word_count + 1, sizeof *candidates);
     if (sorted == NULL || candidates == NULL) {
         fprintf(stderr, "choose: no memory for %u words\n", options.word_count);

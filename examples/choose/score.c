@@ -99,7 +99,7 @@ static bool make_room(const struct speech *speech, struct candidate *candidate, 
            refuse(trouble, number, "no memory for its scores");
 }
 
-bool candidates_create(const struct speech *speech, char *const *texts, uint32_t count, struct candidate *candidates,
+bool candidates_create(const struct speech *speech, const char **texts, uint32_t count, struct candidate *candidates,
                        struct trouble *trouble)
 {
     struct encoder *encoder = NULL;
