@@ -223,5 +223,6 @@ const struct op_row test_pipelines[] = {
     {"block_pooling", HEED_NODE_KIND_COUNT, op_block_pooling},
     {"block_two_way", HEED_NODE_KIND_COUNT, op_block_two_way},
     {"block_deform_decoder", HEED_NODE_KIND_COUNT, op_block_deform_decoder},
+    {"block_dat", HEED_NODE_KIND_COUNT, op_block_dat},
 };
 const uint32_t test_pipeline_count = sizeof test_pipelines / sizeof *test_pipelines;
