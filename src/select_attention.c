@@ -55,7 +55,10 @@ static bool accepts_fused(const struct heed_candidate *self, const heed_plan *pl
 /* ---- keys and lanes: scores and outputs stay in what a lane keeps; software drivers */
 
 enum {
-    LANES_DIM_QK = 256,
+    /* Features of a query that a lane keeps at most. 2 heads of 1024 x 1024 keys of 512 features on 26.1.6, lanes
+     * against the 16x64 tile: 481 ms and 2.1 s for the first run, 1184 ms and 1.4 s. */
+    LANES_DIM_QK = 512,
+    LANES_SMALL_DIM_QK = 256,
     LANES_SLICE = 128,
     /* Pairs of row and key x features that a kernel multiplies in one stretch of code, which the driver compiles
      * when it first runs: 4 x 4 pairs of 64 features of q and v each 0.6 s on lavapipe 26.1.6, 4 x 2 of them 1.3 s on
@@ -91,6 +94,11 @@ static uint32_t vector_lanes(const heed_plan *plan)
 static uint32_t code_size(const heed_plan *plan)
 {
     return heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE ? LANES_SMALL_CODE : LANES_CODE;
+}
+
+static uint32_t most_features(const heed_plan *plan)
+{
+    return heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE ? LANES_SMALL_DIM_QK : LANES_DIM_QK;
 }
 
 /* Features that a pair multiplies; what makes a score a logit counts as so many more. */
@@ -157,8 +165,8 @@ static bool accepts_software(const struct heed_candidate *self, const heed_plan 
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct tile tile = software_tile(self, plan);
     const struct heed_candidate fitted = {.tile = &tile};
-    if (d->dim_qk > LANES_DIM_QK)
-        snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, LANES_DIM_QK);
+    if (d->dim_qk > most_features(plan))
+        snprintf(why, why_size, "dim_qk %u is more than the %u that a lane keeps", d->dim_qk, most_features(plan));
     else if (tile.kernel == HEED_KERNEL_ATTN_LANES && (heed_preferences(&plan->device->info) & HEED_AVOIDS_LANES))
         snprintf(why, why_size, "this driver takes minutes and gigabytes to compile it");
     else
@@ -182,9 +190,10 @@ static bool few_rows(const heed_plan *plan)
  * 6.6 s to compile), lanes 62, plain_4x128 42. */
 static bool has_subgroup_tiles(const heed_plan *plan)
 {
+    enum { KEYS = 256 }; /* of such a tile */
     return (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) &&
-           plan->device->info.limits.subgroup_size_min >= 8 && plan->device->info.has_subgroups &&
-           !plan->device->info.limits.no_subgroups;
+           plan->problem.attention.desc.len_kv >= KEYS && plan->device->info.limits.subgroup_size_min >= 8 &&
+           plan->device->info.has_subgroups && !plan->device->info.limits.no_subgroups;
 }
 
 static bool prefers_lanes(const struct heed_candidate *self, const heed_plan *plan)
