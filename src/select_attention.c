@@ -190,10 +190,13 @@ static bool few_rows(const heed_plan *plan)
  * 6.6 s to compile), lanes 62, plain_4x128 42. */
 static bool has_subgroup_tiles(const heed_plan *plan)
 {
-    enum { KEYS = 256 }; /* of such a tile */
-    return (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) &&
-           plan->problem.attention.desc.len_kv >= KEYS && plan->device->info.limits.subgroup_size_min >= 8 &&
-           plan->device->info.has_subgroups && !plan->device->info.limits.no_subgroups;
+    enum { KEYS = 256 }; /* of such a tile; a window, or the top left diagonal, leaves fewer to these rows */
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const struct heed_device_info *info = &plan->device->info;
+    if (d->len_kv < KEYS || d->window || (d->causal && d->diagonal == HEED_DIAGONAL_TOP_LEFT))
+        return false;
+    return (heed_preferences(info) & HEED_AVOIDS_LONG_CODE) && info->limits.subgroup_size_min >= 8 &&
+           info->has_subgroups && !info->limits.no_subgroups;
 }
 
 static bool prefers_lanes(const struct heed_candidate *self, const heed_plan *plan)
