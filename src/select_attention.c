@@ -208,12 +208,14 @@ static bool prefers_lanes(const struct heed_candidate *self, const heed_plan *pl
 /* Lanes that own keys are all busy when those that own rows are not; but keys are loaded once for each group of rows.
  * CPU ms of 8 heads of n rows x 1024 keys of 64 features on lavapipe 26.1.6, keys against lanes: 16 lanes, n = 6
  * 1.1 : 1.5, 8 1.3 : 1.5, 12 (2 groups) 1.8 : 1.4; 8 lanes, n = 6 1.25 : 1.30, 8 1.45 : 1.36. On 22.3.6, where a group
- * has 4 rows: 6 8.1 : 7.4, 8 9.3 : 7.5. */
+ * has 4 rows: 6 8.1 : 7.4, 8 9.3 : 7.5, and 4 rows masked, of which a group has 3: 16.6 : 17.4, 4 causal ones 0.42 :
+ * 0.20. */
 static bool prefers_keys(const struct heed_candidate *self, const heed_plan *plan)
 {
     const struct tile tile = software_tile(self, plan);
+    const uint32_t avoided = heed_preferences(&plan->device->info) & (HEED_AVOIDS_LONG_CODE | HEED_AVOIDS_LANES);
     return is_software(plan) &&
-           (plan->problem.attention.desc.len_q <= tile.br || (few_rows(plan) && !has_subgroup_tiles(plan)));
+           (plan->problem.attention.desc.len_q <= tile.br || (few_rows(plan) && avoided != HEED_AVOIDS_LONG_CODE));
 }
 
 static enum heed_status lower_software(const struct heed_candidate *self, heed_plan *plan)
