@@ -86,11 +86,11 @@ static void print_type_help(const struct block_type *type)
     struct block_build *b = calloc(1, sizeof *b);
     if (!b)
         return;
-    b->type = type->name;
+    b->type = type;
     b->config = &config;
-    printf("usage: heed block --type %s [options]\n\n%s\n\nkeys of --config\n", type->name, type->summary);
+    printf("usage: heed block --type %s [options]\n\nThe block: %s.\n\nkeys of --config\n", type->name, type->summary);
     config_print_help(type->keys, type->key_count);
-    puts("\ntensors, then results: a word stands for any length, the same one everywhere");
+    puts("\ntensors: a word stands for any length, the same one everywhere");
     type->build(b);
     if (type->notes) {
         putchar('\n');
@@ -240,7 +240,7 @@ static bool make_plan(struct session *session, struct work *w, const struct bloc
     struct block_build *b = &w->build;
     if (!session_ok(session, heed_pipeline_create(session->device, NULL, &b->pipeline), "pipeline", fault))
         return false;
-    b->type = type->name;
+    b->type = type;
     b->config = &w->config;
     b->file = &w->file;
     b->fault = fault;

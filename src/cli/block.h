@@ -27,6 +27,21 @@ struct block_config {
     struct heed_level levels[HEED_MAX_LEVELS];
 };
 
+/* ---- types */
+
+struct block_build;
+
+struct block_type {
+    const char *name, *summary;
+    const struct config_key *keys;
+    size_t key_count;
+    void (*build)(struct block_build *build);
+    const char *notes; /* how models call these tensors */
+};
+
+extern const struct block_type block_types[];
+extern const size_t block_type_count;
+
 /* ---- taking tensors */
 
 enum block_take {
@@ -35,10 +50,11 @@ enum block_take {
     BLOCK_MASK,   /* bool, f32, f16 as they are; bf16 as f32 */
 };
 
-/* A tensor that is there for some configurations, and what the help says of them; text NULL: for all. */
+/* A tensor that is there for some configurations: which key says so, and what the help says of it. key NULL: for all.
+ */
 struct block_when {
     bool holds;
-    const char *text;
+    const char *key, *text;
 };
 
 struct block_length {
@@ -64,7 +80,7 @@ struct block_output {
 };
 
 struct block_build {
-    const char *type;
+    const struct block_type *type;
     const struct block_config *config;
     struct safetensors_file *file; /* NULL: names, shapes and types are printed instead */
     heed_pipeline *pipeline;       /* NULL where file is */
@@ -101,18 +117,5 @@ void block_expect_multiple(struct block_build *b, const char *prefix, const char
 void block_output(struct block_build *b, const char *name, heed_value value, const char *shape);
 /* Every tensor of the file must have been taken. */
 void block_finish(struct block_build *b);
-
-/* ---- types */
-
-struct block_type {
-    const char *name, *summary;
-    const struct config_key *keys;
-    size_t key_count;
-    void (*build)(struct block_build *build);
-    const char *notes; /* how models call these tensors */
-};
-
-extern const struct block_type block_types[];
-extern const size_t block_type_count;
 
 #endif

@@ -57,7 +57,7 @@ static struct block_length *find_length(struct block_build *b, const char *symbo
 static void add_length(struct block_build *b, const char *symbol, uint64_t length, const char *tensor)
 {
     if (b->length_count == BLOCK_MAX_LENGTHS) {
-        fail(b, "block %s has more than %d lengths", b->type, BLOCK_MAX_LENGTHS);
+        fail(b, "block %s has more than %d lengths", b->type->name, BLOCK_MAX_LENGTHS);
         return;
     }
     struct block_length *l = &b->lengths[b->length_count++];
@@ -151,9 +151,9 @@ static void wrong_shape(struct block_build *b, const struct safetensors_tensor *
     else if (l)
         snprintf(why, sizeof why, "; %s is %" PRIu64 " by the configuration", l->symbol, l->length);
     if (strcmp(symbols, numbers) == 0)
-        fail(b, "tensor '%.80s' is %s; block %s wants %s", t->name, is, b->type, symbols);
+        fail(b, "tensor '%.80s' is %s; block %s wants %s", t->name, is, b->type->name, symbols);
     else
-        fail(b, "tensor '%.80s' is %s; block %s wants %s = %s%s", t->name, is, b->type, symbols, numbers, why);
+        fail(b, "tensor '%.80s' is %s; block %s wants %s = %s%s", t->name, is, b->type->name, symbols, numbers, why);
 }
 
 static bool check_shape(struct block_build *b, const struct safetensors_tensor *t, const char *prefix,
@@ -195,7 +195,7 @@ static bool check_type(struct block_build *b, const struct safetensors_tensor *t
     const int dtype = t->type->dtype;
     const bool is_float = dtype == HEED_F32 || dtype == HEED_F16 || dtype == HEED_BF16;
     if (!is_float && !(take == BLOCK_MASK && dtype == HEED_BOOL))
-        fail(b, "tensor '%.80s' is of %s; block %s wants %sF32, F16 or BF16", t->name, t->type->name, b->type,
+        fail(b, "tensor '%.80s' is of %s; block %s wants %sF32, F16 or BF16", t->name, t->type->name, b->type->name,
              take == BLOCK_MASK ? "BOOL, " : "");
     return !b->failed;
 }
@@ -245,12 +245,20 @@ static heed_value take_tensor(struct block_build *b, enum block_take take, const
     const struct safetensors_tensor *t = safetensors_find(&b->file->content, full);
     if (!t) {
         wanted_text(b, prefix, shape, 1, false, wanted);
-        fail(b, "tensor '%s' is missing; block %s wants it, %s", full, b->type, wanted);
+        fail(b, "tensor '%s' is missing; block %s wants it, %s", full, b->type->name, wanted);
         return none;
     }
     if (!check_type(b, t, take) || !check_shape(b, t, prefix, shape, 1))
         return none;
     return add_source(b, t, take, full, 0, 1);
+}
+
+static bool has_key(const struct block_type *type, const char *name)
+{
+    for (size_t i = 0; i < type->key_count; i++)
+        if (strcmp(type->keys[i].name, name) == 0)
+            return true;
+    return false;
 }
 
 heed_value block_tensor(struct block_build *b, enum block_take take, const char *prefix, const char *name,
@@ -261,13 +269,13 @@ heed_value block_tensor(struct block_build *b, enum block_take take, const char 
         return none;
     snprintf(full, sizeof full, "%s%s", prefix, name);
     if (!b->file) {
-        print_row(full, prefix, shape, 1, take, when.text);
+        print_row(full, prefix, shape, 1, take, when.key && has_key(b->type, when.key) ? when.text : NULL);
         return none;
     }
     if (when.holds)
         return take_tensor(b, take, prefix, name, shape);
     if (block_has(b, prefix, name))
-        fail(b, "tensor '%s' is there, but block %s takes it only %s", full, b->type, when.text);
+        fail(b, "tensor '%s' is there, but block %s takes it only %s", full, b->type->name, when.text);
     return none;
 }
 
@@ -308,6 +316,8 @@ bool block_has(const struct block_build *b, const char *prefix, const char *name
 void block_output(struct block_build *b, const char *name, heed_value value, const char *shape)
 {
     if (!b->file) {
+        if (b->output_count++ == 0)
+            puts("\nresults");
         print_row(name, "", shape, 1, BLOCK_FLOATS, NULL);
         return;
     }
@@ -331,11 +341,11 @@ void block_finish(struct block_build *b)
             continue;
         const char *nearest = options_nearest(t->name, names, b->source_count);
         if (nearest)
-            fail(b, "tensor '%.80s' is none that block %s takes; is '%s' meant?", t->name, b->type, nearest);
+            fail(b, "tensor '%.80s' is none that block %s takes; is '%s' meant?", t->name, b->type->name, nearest);
         else
             fail(b,
                  "tensor '%.80s' is none that block %s takes with this configuration; heed block --type %s --help "
                  "lists them",
-                 t->name, b->type, b->type);
+                 t->name, b->type->name, b->type->name);
     }
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const heed_value none = {0};
-static const struct block_when always = {true, NULL};
+static const struct block_when always = {true, NULL, NULL};
 
 /* ---- keys */
 
@@ -48,11 +48,6 @@ static const struct block_when always = {true, NULL};
 
 /* ---- parts */
 
-static struct block_when when_bias(const struct block_build *b)
-{
-    return (struct block_when){b->config->bias, "with \"bias\": true"};
-}
-
 static struct heed_norm norm(struct block_build *b, const char *prefix, const char *dim, struct block_when when)
 {
     const heed_value gain = block_tensor(b, BLOCK_F32, prefix, "weight", dim, when);
@@ -63,7 +58,7 @@ static struct heed_norm norm(struct block_build *b, const char *prefix, const ch
 static void norm_by_config(struct block_build *b, const char *prefix, const char *dim, struct heed_norm *pre,
                            struct heed_norm *post)
 {
-    const struct block_when when = {b->config->norm != BLOCK_NORM_NONE, "unless \"norm\" is \"none\""};
+    const struct block_when when = {b->config->norm != BLOCK_NORM_NONE, "norm", "unless \"norm\" is \"none\""};
     *(b->config->norm == BLOCK_NORM_PRE ? pre : post) = norm(b, prefix, dim, when);
 }
 
@@ -76,7 +71,7 @@ static void linear(struct block_build *b, const char *prefix, const char *name, 
     snprintf(shape, sizeof shape, "%s %s", out, in);
     *weight = block_tensor(b, BLOCK_FLOATS, prefix, full, shape, there);
     snprintf(full, sizeof full, "%s.bias", name);
-    const struct block_when when = {there.holds && b->config->bias, when_bias(b).text};
+    const struct block_when when = {there.holds && b->config->bias, "bias", "with \"bias\": true"};
     *bias = block_tensor(b, BLOCK_F32, prefix, full, out, when);
 }
 
@@ -84,6 +79,7 @@ static void linear(struct block_build *b, const char *prefix, const char *name, 
 struct attention_names {
     const char *prefix, *norm; /* norm NULL: there is none */
     const char *rows, *dim, *keys, *memory;
+    bool bare; /* as in SAM: no mask, and each projection has its own matrix */
 };
 
 /* queries, keys and values in one matrix, as torch.nn.MultiheadAttention keeps them. */
@@ -105,14 +101,14 @@ static struct heed_block_attention_desc attention(struct block_build *b, const s
     struct heed_block_attention_desc d = {
         .struct_size = sizeof d, .heads = c->heads, .no_residual = !c->residual, .dtype = (enum heed_dtype)c->dtype};
     struct heed_projections *w = &d.weights;
-    const bool fused = block_has(b, n->prefix, "in_proj_weight");
+    const bool fused = !n->bare && block_has(b, n->prefix, "in_proj_weight");
     char shape[160];
     if (!fused) {
         linear(b, n->prefix, "q_proj", ".inner", n->dim, always, &w->wq, &w->bq);
         linear(b, n->prefix, "k_proj", ".inner", n->memory, always, &w->wk, &w->bk);
         linear(b, n->prefix, "v_proj", ".inner_v", n->memory, always, &w->wv, &w->bv);
     }
-    if (fused || !b->file)
+    if (fused || (!b->file && !n->bare))
         fused_projections(b, n, w);
     linear(b, n->prefix, "out_proj", n->dim, fused ? ".inner" : ".inner_v", always, &w->wo, &w->bo);
     block_expect_multiple(b, n->prefix, ".inner", "heads");
@@ -120,8 +116,9 @@ static struct heed_block_attention_desc attention(struct block_build *b, const s
     if (n->norm)
         norm_by_config(b, n->norm, n->dim, &d.pre, &d.post);
     snprintf(shape, sizeof shape, "batch|1 heads|1 %s|1 %s", n->rows, n->keys);
-    d.attend.mask = block_optional(b, BLOCK_MASK, n->prefix, "mask", shape,
-                                   "optional: true may attend, numbers are added to the scores");
+    if (!n->bare)
+        d.attend.mask = block_optional(b, BLOCK_MASK, n->prefix, "mask", shape,
+                                       "optional: true may attend, numbers are added to the scores");
     return d;
 }
 
@@ -143,7 +140,7 @@ static struct heed_block_feed_forward_desc feed_forward(struct block_build *b, c
 static heed_value gate_matrix(struct block_build *b)
 {
     return block_tensor(b, BLOCK_FLOATS, "", "linear_gate.weight", "hidden dim",
-                        (struct block_when){b->config->gated, "with \"gated\": true"});
+                        (struct block_when){b->config->gated, "gated", "with \"gated\": true"});
 }
 
 static heed_value input(struct block_build *b, const char *name, const char *shape)
@@ -169,7 +166,7 @@ static void set_terms(const struct block_build *b, struct heed_block_attention_d
 static void build_attention(struct block_build *b, bool self)
 {
     const struct attention_names names = {
-        "", "norm.", "rows", "dim", self ? "rows" : "keys", self ? "dim" : "memory_dim"};
+        "", "norm.", "rows", "dim", self ? "rows" : "keys", self ? "dim" : "memory_dim", false};
     block_set_length(b, "heads", b->config->heads);
     const heed_value x = input(b, "x", "batch rows dim");
     const heed_value memory = self ? none : input(b, "memory", "batch keys memory_dim");
@@ -178,7 +175,8 @@ static void build_attention(struct block_build *b, bool self)
     struct heed_block_attention_desc d = attention(b, &names);
     d.x_pos = x_pos;
     d.memory_pos = memory_pos;
-    d.gate = block_tensor(b, BLOCK_F32, "", "gate", "1", (struct block_when){b->config->gate, "with \"gate\": true"});
+    d.gate = block_tensor(b, BLOCK_F32, "", "gate", "1",
+                          (struct block_when){b->config->gate, "gate", "with \"gate\": true"});
     set_terms(b, &d);
     block_output(b, "y", heed_block_attention(b->pipeline, x, memory, &d), "batch rows dim");
 }
@@ -214,8 +212,8 @@ static const struct config_key decoder_keys[] = {
 
 static void build_decoder_layer(struct block_build *b)
 {
-    const struct attention_names self = {"self_attn.", "norm1.", "rows", "dim", "rows", "dim"},
-                                 cross = {"multihead_attn.", "norm2.", "rows", "dim", "keys", "memory_dim"};
+    const struct attention_names self = {"self_attn.", "norm1.", "rows", "dim", "rows", "dim", false},
+                                 cross = {"multihead_attn.", "norm2.", "rows", "dim", "keys", "memory_dim", false};
     block_set_length(b, "heads", b->config->heads);
     const heed_value x = input(b, "x", "batch rows dim"), memory = input(b, "memory", "batch keys memory_dim");
     const heed_value x_pos = position(b, "x_pos", "batch|1 rows dim");
@@ -240,10 +238,10 @@ static const struct config_key pooling_keys[] = {KEY_HEADS,    KEY_BIAS,        
 
 static void build_pooling(struct block_build *b)
 {
-    const struct attention_names names = {"attn.", "norm1.", "seeds", "dim", "rows", "x_dim"};
+    const struct attention_names names = {"attn.", "norm1.", "seeds", "dim", "rows", "x_dim", false};
     block_set_length(b, "heads", b->config->heads);
     const heed_value x = input(b, "x", "batch rows x_dim"), seeds = input(b, "seeds", "batch seeds dim");
-    const struct block_when when = {b->config->feed_forward, "with \"feed_forward\": true"};
+    const struct block_when when = {b->config->feed_forward, "feed_forward", "with \"feed_forward\": true"};
     struct heed_block_pooling_desc d = {.struct_size = sizeof d, .attention = attention(b, &names)};
     d.feed_forward = feed_forward(b, "", "linear1", "linear2", "norm2.", when);
     block_output(b, "y", heed_block_pooling(b->pipeline, seeds, x, &d), "batch seeds dim");
@@ -256,8 +254,8 @@ static const struct config_key co_attention_keys[] = {KEY_HEADS, KEY_BIAS, KEY_N
 
 static void build_co_attention(struct block_build *b)
 {
-    const struct attention_names x_to_y = {"x_to_y.", "x_to_y.norm.", "rows_x", "dim_x", "rows_y", "dim_y"},
-                                 y_to_x = {"y_to_x.", "y_to_x.norm.", "rows_y", "dim_y", "rows_x", "dim_x"};
+    const struct attention_names x_to_y = {"x_to_y.", "x_to_y.norm.", "rows_x", "dim_x", "rows_y", "dim_y", false},
+                                 y_to_x = {"y_to_x.", "y_to_x.norm.", "rows_y", "dim_y", "rows_x", "dim_x", false};
     block_set_length(b, "heads", b->config->heads);
     const heed_value x = input(b, "x", "batch rows_x dim_x"), y = input(b, "y", "batch rows_y dim_y");
     struct heed_block_co_attention_desc d = {.struct_size = sizeof d};
@@ -302,9 +300,9 @@ static struct heed_block_two_way_desc two_way_layer(struct block_build *b, const
     snprintf(mlp, sizeof mlp, "%smlp.", layer);
     for (int i = 0; i < 4; i++)
         snprintf(norms[i], sizeof norms[i], "%snorm%d.", layer, i + 1);
-    const struct attention_names of_self = {self, norms[0], "tokens", "dim", "tokens", "dim"},
-                                 of_image = {to_image, norms[1], "tokens", "dim", "pixels", "dim"},
-                                 of_tokens = {to_tokens, norms[3], "pixels", "dim", "tokens", "dim"};
+    const struct attention_names of_self = {self, norms[0], "tokens", "dim", "tokens", "dim", true},
+                                 of_image = {to_image, norms[1], "tokens", "dim", "pixels", "dim", true},
+                                 of_tokens = {to_tokens, norms[3], "pixels", "dim", "tokens", "dim", true};
     struct heed_block_two_way_desc d = {.struct_size = sizeof d};
     d.self = attention(b, &of_self);
     d.token_to_image = attention(b, &of_image);
@@ -343,7 +341,7 @@ static void build_two_way(struct block_build *b)
 static void build_two_way_transformer(struct block_build *b)
 {
     const struct attention_names final = {
-        "final_attn_token_to_image.", "norm_final_attn.", "tokens", "dim", "pixels", "dim"};
+        "final_attn_token_to_image.", "norm_final_attn.", "tokens", "dim", "pixels", "dim", false};
     struct heed_block_two_way_desc layers[64];
     block_set_length(b, "heads", b->config->heads);
     const heed_value tokens = input(b, "tokens", tokens_shape), image = input(b, "image", image_shape);
@@ -452,7 +450,7 @@ static const struct config_key deform_decoder_keys[] = {
 
 static void build_deform_decoder(struct block_build *b)
 {
-    const struct attention_names self = {"self_attn.", "self_attn_norm.", "rows", "dim", "rows", "dim"};
+    const struct attention_names self = {"self_attn.", "self_attn_norm.", "rows", "dim", "rows", "dim", false};
     struct heed_deform_desc deform;
     const struct deform_inputs in = deform_inputs(b, &deform);
     struct heed_block_deform_decoder_desc d = {.struct_size = sizeof d};
