@@ -265,6 +265,13 @@ static bool run(struct work *w, const struct block_type *type, struct fault *fau
     return done;
 }
 
+static bool check_points(const struct block_config *c, struct fault *fault)
+{
+    return c->point_count == 0 || c->point_count == c->level_count ||
+           fault_usage(fault, "--config: \"points\" has %u numbers, but \"spatial_shapes\" has %u levels",
+                       c->point_count, c->level_count);
+}
+
 bool cli_run_block(int argc, char *const *argv, struct fault *fault)
 {
     struct values values = {0};
@@ -289,7 +296,8 @@ bool cli_run_block(int argc, char *const *argv, struct fault *fault)
     /* What a type has no key for. */
     w->config = (struct block_config){.bias = true, .residual = true, .norm = BLOCK_NORM_POST};
     bool done = config_read(values.config, type->keys, type->key_count, what, &w->config, fault) &&
-                safetensors_open(values.tensors, &w->file, fault) && run(w, type, fault);
+                check_points(&w->config, fault) && safetensors_open(values.tensors, &w->file, fault) &&
+                run(w, type, fault);
     safetensors_close(&w->file);
     free(w);
     return done;
