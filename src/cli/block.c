@@ -80,12 +80,12 @@ static const struct block_type *find_type(const char *name)
     return NULL;
 }
 
-static void print_type_help(const struct block_type *type)
+static bool print_type_help(const struct block_type *type, struct fault *fault)
 {
     const struct block_config config = {.depth = 1};
     struct block_build *b = calloc(1, sizeof *b);
     if (!b)
-        return;
+        return fault_failed(fault, "out of host memory");
     b->type = type;
     b->config = &config;
     printf("usage: heed block --type %s [options]\n\nThe block: %s.\n\nkeys of --config\n", type->name, type->summary);
@@ -97,10 +97,11 @@ static void print_type_help(const struct block_type *type)
         options_print_words(type->notes, 0, 0);
     }
     free(b);
+    return true;
 }
 
 /* --help stands before anything else: the type is looked for in the words as they are. */
-static void print_help(int argc, char *const *argv)
+static bool print_help(int argc, char *const *argv, struct fault *fault)
 {
     const struct block_type *type = NULL;
     for (int i = 0; i < argc && !type; i++) {
@@ -109,12 +110,11 @@ static void print_help(int argc, char *const *argv)
         else if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)
             type = find_type(argv[i + 1]);
     }
-    if (type) {
-        print_type_help(type);
-        return;
-    }
+    if (type)
+        return print_type_help(type, fault);
     options_print_help(&cli_block);
     print_types();
+    return true;
 }
 
 static bool unknown_type(const char *name, struct fault *fault)
@@ -278,10 +278,8 @@ bool cli_run_block(int argc, char *const *argv, struct fault *fault)
     bool help;
     if (!options_parse(&cli_block, argc, argv, &values, &help, fault))
         return false;
-    if (help) {
-        print_help(argc, argv);
-        return true;
-    }
+    if (help)
+        return print_help(argc, argv, fault);
     const struct block_type *type = find_type(values.type);
     if (!type)
         return unknown_type(values.type, fault);

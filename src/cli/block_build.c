@@ -182,9 +182,8 @@ static bool check_shape(struct block_build *b, const struct safetensors_tensor *
 
 /* ---- types */
 
-static enum heed_dtype wanted_dtype(const struct block_build *b, enum block_take take, int stored)
+static enum heed_dtype wanted_dtype(enum block_take take, int stored)
 {
-    (void)b;
     if (take == BLOCK_F32 || (take == BLOCK_MASK && stored == HEED_BF16))
         return HEED_F32;
     return (enum heed_dtype)stored;
@@ -231,8 +230,7 @@ static heed_value add_source(struct block_build *b, const struct safetensors_ten
         shape.length[i] = (uint32_t)t->shape[i];
     shape.length[0] /= parts;
     struct block_source *s = &b->sources[b->source_count++];
-    *s = (struct block_source){
-        .tensor = t, .part = part, .parts = parts, .dtype = wanted_dtype(b, take, t->type->dtype)};
+    *s = (struct block_source){.tensor = t, .part = part, .parts = parts, .dtype = wanted_dtype(take, t->type->dtype)};
     snprintf(s->arg, sizeof s->arg, "%s", arg);
     return heed_pipeline_input(b->pipeline, s->arg, s->dtype, shape);
 }

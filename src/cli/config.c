@@ -152,7 +152,7 @@ static json_t *load(const char *text, struct fault *fault)
     json_error_t error;
     if (!text)
         return json_object();
-    const bool inline_text = text[0] == '{';
+    const bool inline_text = text[strspn(text, " \t\r\n")] == '{';
     json_t *root = inline_text ? json_loads(text, JSON_REJECT_DUPLICATES, &error)
                                : json_load_file(text, JSON_REJECT_DUPLICATES, &error);
     if (!root && error.line < 0)

@@ -26,7 +26,7 @@ struct config_key {
     const char *choices;
 };
 
-/* `text` is JSON if its first character is {, else the name of a file with JSON; NULL is {}. Fills `values` with what
+/* `text` is JSON if it begins with {, else the name of a file with JSON; NULL is {}. Fills `values` with what
  * it says, and with defaults. `what` names what is configured: "block two-way". */
 bool config_read(const char *text, const struct config_key *keys, size_t count, const char *what, void *values,
                  struct fault *fault);
