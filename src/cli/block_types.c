@@ -509,6 +509,7 @@ const struct block_type block_types[] = {
      "boxes x, y, width, height from 0 to 1. Names are those of Deformable DETR but for the norms, which models number "
      "differently: norm2 is self_attn_norm, norm1 cross_attn_norm, norm3 ffn_norm in Deformable DETR and DINO; norm1 "
      "is "
-     "self_attn_norm, norm2 cross_attn_norm, norm3 ffn_norm in RT-DETR, whose num_points list is points."},
+     "self_attn_norm, norm2 cross_attn_norm, norm3 ffn_norm in RT-DETR, whose num_points list is points and whose "
+     "num_points_scale is left out."},
 };
 const size_t block_type_count = sizeof block_types / sizeof *block_types;
