@@ -161,6 +161,44 @@ struct heed_block_deform_decoder_desc {
 HEED_API heed_value heed_block_deform_decoder(heed_pipeline *pipeline, heed_value x, heed_value memory,
                                               const struct heed_block_deform_decoder_desc *desc);
 
+/* Attention to deformed points (Xia et al. 2022, DAT: Vision Transformer with Deformable Attention). x is an image,
+ * [batch][height * width][features], and each of `groups` equal parts of its features moves a grid of points of its own:
+ *
+ *     q       = x Wq + bq
+ *     offset  = range * tanh(w_offset GELU(norm(depth-wise convolution of the group's part of q)))
+ *     p       = reference + offset                       the group's points: as many as the convolution has positions
+ *     z       = the group's part of x, sampled at p      bilinear, 0 outside
+ *     k, v    = z Wk + bk, z Wv + bv
+ *     y       = x + (softmax(q k^T / sqrt(dim of a head) + B) v) Wo + bo
+ *     B       = table[head] sampled at (place of the query - p) / 2 + 1/2
+ *
+ * Places are 0..1, from the centre of the first pixel to that of the last along each axis, x before y: PyTorch's -1..1
+ * with align_corners. Heads are of groups in their order, heads / groups each. DAT's own code has reference
+ * (i + 1/2) / (n - 1) and range factor / (n - 1) / 2 for n points along an axis, no biases of w_offset, and
+ * the rows of w_offset for y and x; epsilon is 1e-5. DAT without no_off, dwc_pe, fixed_pe and log_cpb, and in evaluation.
+ *
+ *   conv        f32, f16, bf16 [features / groups][1][kernel][kernel], and conv_bias f32 [features / groups]
+ *   w_offset    [2][features / groups]: x, y
+ *   range       f32 [2]: x, y
+ *   reference   f32 [points][2], rows of points one after the other
+ *   query_place f32 [height * width][2]: 1/2 + half the place of each query; without a table: none
+ *   table       f32 [heads][2 height - 1][2 width - 1], as PyTorch keeps it; none: no B
+ *
+ * The result is f32, like those of the other blocks. */
+struct heed_block_dat_desc {
+    size_t struct_size;
+    uint32_t height, width, heads, groups; /* groups 0 = 1 */
+    uint32_t stride, padding;              /* of the convolution, along both axes; stride 0 = 1. DAT: kernel / 2 */
+    struct heed_projections weights;       /* wv none: values are the keys */
+    heed_value conv, conv_bias, w_offset, range, reference;
+    struct heed_norm norm; /* of the convolution's result */
+    heed_value table, query_place;
+    struct heed_norm pre; /* of x; the residual is x itself */
+    bool no_residual;
+    enum heed_dtype dtype; /* of what lies between the ops, but places and B */
+};
+HEED_API heed_value heed_block_dat(heed_pipeline *pipeline, heed_value x, const struct heed_block_dat_desc *desc);
+
 #ifdef __cplusplus
 }
 #endif

@@ -260,3 +260,42 @@ void op_block_deform_decoder(struct op_case *c, struct test_words *words)
     d.feed_forward.post = norm(&ff, s.dim);
     heed_pipeline_output(c->p, "y", heed_block_deform_decoder(c->p, x, memory, &d));
 }
+
+void op_block_dat(struct op_case *c, struct test_words *words)
+{
+    const struct sizes s = sizes_of(words);
+    const struct maker a = {c, "a", s.weight}, n = {c, "n", s.weight}, pre = {c, "pre", s.weight};
+    const uint32_t height = test_words_number(words, "height", 6), width = test_words_number(words, "width", 8);
+    const uint32_t groups = test_words_number(words, "groups", 2), part = s.dim / groups;
+    const uint32_t kernel = test_words_number(words, "kernel", 3), stride = test_words_number(words, "stride", 2);
+    const uint32_t rows = (height + 2 * (kernel / 2) - kernel) / stride + 1;
+    const uint32_t columns = (width + 2 * (kernel / 2) - kernel) / stride + 1;
+    const heed_value x = op_input(c, "x", HEED_F32, heed_shape_3(s.batch, height * width, s.dim), OP_FILL_NORMAL);
+    const struct heed_block_attention_desc projections = attention(&a, s.dim, s.dim, s.dim, s.heads);
+    struct heed_block_dat_desc d = {
+        .struct_size = sizeof d,
+        .height = height,
+        .width = width,
+        .heads = s.heads,
+        .groups = groups,
+        .stride = stride,
+        .padding = kernel / 2,
+        .weights = projections.weights,
+        .conv = op_input(c, "conv", s.weight == HEED_Q8_0 ? HEED_F32 : s.weight, heed_shape_4(part, 1, kernel, kernel),
+                         OP_FILL_WEIGHT),
+        .conv_bias = vector(&a, "conv_bias", part, OP_FILL_WEIGHT),
+        .w_offset = op_input(c, "w_offset", HEED_F32, heed_shape_2(2, part), OP_FILL_WEIGHT),
+        .range = op_input(c, "range", HEED_F32, heed_shape_1(2), OP_FILL_POSITIVE),
+        .reference = op_input(c, "reference", HEED_F32, heed_shape_2(rows * columns, 2), OP_FILL_UNIT),
+        .norm = norm(&n, part),
+        .no_residual = test_words_has(words, "alone"),
+        .dtype = s.type,
+    };
+    if (test_words_has(words, "pre"))
+        d.pre = norm(&pre, s.dim);
+    if (!test_words_has(words, "no_bias")) {
+        d.table = op_input(c, "table", HEED_F32, heed_shape_3(s.heads, 2 * height - 1, 2 * width - 1), OP_FILL_NORMAL);
+        d.query_place = op_input(c, "query_place", HEED_F32, heed_shape_2(height * width, 2), OP_FILL_UNIT);
+    }
+    heed_pipeline_output(c->p, "y", heed_block_dat(c->p, x, &d));
+}
