@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "run.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,7 +168,12 @@ static bool upload(const struct session *session, void *user, const struct heed_
     const struct block_source *s = w->build.sources;
     while (strcmp(s->arg, arg->name) != 0) /* the plan's inputs were made from these */
         s++;
-    const uint64_t count = s->tensor->count / s->parts, first = count * s->part;
+    if (s->count * heed_dtype_size(s->dtype) != arg->bytes)
+        return fault_failed(fault, "%s has %" PRIu64 " elements of %s, but the plan wants %" PRIu64 " bytes", s->arg,
+                            s->count, heed_dtype_name(s->dtype), arg->bytes);
+    if (s->data)
+        return session_ok(session, heed_buffer_write(buffer, 0, s->data, s->count * sizeof *s->data), s->arg, fault);
+    const uint64_t count = s->count, first = count * s->part;
     void *elements = malloc(CHUNK * sizeof(float));
     bool done = elements || fault_failed(fault, "out of host memory");
     for (uint64_t at = 0; done && at < count; at += CHUNK)
@@ -292,10 +298,11 @@ bool cli_run_block(int argc, char *const *argv, struct fault *fault)
         return fault_failed(fault, "out of host memory");
     w->values = &values;
     /* What a type has no key for. */
-    w->config = (struct block_config){.bias = true, .residual = true, .norm = BLOCK_NORM_POST};
+    w->config = (struct block_config){.bias = true, .residual = true, .norm = BLOCK_NORM_POST, .padding = UINT32_MAX};
     bool done = config_read(values.config, type->keys, type->key_count, what, &w->config, fault) &&
                 check_points(&w->config, fault) && safetensors_open(values.tensors, &w->file, fault) &&
                 run(w, type, fault);
+    block_clear(&w->build);
     safetensors_close(&w->file);
     free(w);
     return done;

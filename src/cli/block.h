@@ -22,7 +22,9 @@ struct block_config {
     int causal;                         /* 0: not; else enum heed_diagonal + 1 */
     int dtype;                          /* enum heed_dtype */
     float epsilon, scale, offset_scale; /* scale 0: 1 / sqrt(dim of a head) */
-    bool bias, gate, gated, first, feed_forward, residual;
+    bool bias, gate, gated, first, feed_forward, residual, position_bias;
+    uint32_t height, width, groups, stride, padding; /* padding UINT32_MAX: half the kernel */
+    float offset_range_factor;
     uint32_t level_count, point_count, points[HEED_MAX_LEVELS];
     struct heed_level levels[HEED_MAX_LEVELS];
 };
@@ -38,6 +40,11 @@ struct block_type {
     void (*build)(struct block_build *build);
     const char *notes; /* how models call these tensors */
 };
+
+/* DAT has a file of its own. */
+enum { BLOCK_DAT_KEYS = 10 };
+extern const struct config_key block_dat_keys[BLOCK_DAT_KEYS];
+void block_build_dat(struct block_build *build);
 
 extern const struct block_type block_types[];
 extern const size_t block_type_count;
@@ -63,10 +70,13 @@ struct block_length {
     char tensor[64]; /* that had it first; empty: the configuration */
 };
 
-/* A tensor of the file that is an argument of the plan: all of it, or one of `parts` equal parts. */
+/* An argument of the plan: a tensor of the file, all of it or one of `parts` equal parts, or f32 that were made here.
+ */
 struct block_source {
     char arg[64];
-    const struct safetensors_tensor *tensor;
+    const struct safetensors_tensor *tensor; /* or NULL: */
+    float *data;
+    uint64_t count; /* of elements */
     uint32_t part, parts;
     enum heed_dtype dtype;
 };
@@ -105,6 +115,8 @@ heed_value block_optional(struct block_build *b, enum block_take take, const cha
 /* Part `part` of `parts` along the first axis of a tensor, whose length is that many times the first symbol. */
 heed_value block_part(struct block_build *b, const char *prefix, const char *name, const char *shape, uint32_t part,
                       uint32_t parts);
+/* f32 that the configuration makes: `data`, of malloc, is the builder's from here on; NULL fails. */
+heed_value block_made(struct block_build *b, const char *name, struct heed_shape shape, float *data);
 /* Whether the file has it; false without a file. */
 bool block_has(const struct block_build *b, const char *prefix, const char *name);
 
@@ -117,5 +129,9 @@ void block_expect_multiple(struct block_build *b, const char *prefix, const char
 void block_output(struct block_build *b, const char *name, heed_value value, const char *shape);
 /* Every tensor of the file must have been taken. */
 void block_finish(struct block_build *b);
+/* Fails with a sentence about the file; the first one stays. */
+void block_fail(struct block_build *b, const char *format, ...) HEED_PRINTF(2, 3);
+/* Frees what was made. */
+void block_clear(struct block_build *b);
 
 #endif

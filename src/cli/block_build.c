@@ -11,8 +11,7 @@
 
 static const heed_value none = {0};
 
-static void fail(struct block_build *b, const char *format, ...) HEED_PRINTF(2, 3);
-static void fail(struct block_build *b, const char *format, ...)
+void block_fail(struct block_build *b, const char *format, ...)
 {
     char text[900];
     va_list list;
@@ -57,7 +56,7 @@ static struct block_length *find_length(struct block_build *b, const char *symbo
 static void add_length(struct block_build *b, const char *symbol, uint64_t length, const char *tensor)
 {
     if (b->length_count == BLOCK_MAX_LENGTHS) {
-        fail(b, "block %s has more than %d lengths", b->type->name, BLOCK_MAX_LENGTHS);
+        block_fail(b, "block %s has more than %d lengths", b->type->name, BLOCK_MAX_LENGTHS);
         return;
     }
     struct block_length *l = &b->lengths[b->length_count++];
@@ -107,8 +106,8 @@ void block_expect_multiple(struct block_build *b, const char *prefix, const char
     const struct block_length *l = find_length(b, w.symbol);
     const uint64_t divisor = block_get_length(b, prefix, of);
     if (l && (divisor == 0 || l->length % divisor != 0))
-        fail(b, "%s %" PRIu64 " does not divide %s, which is %" PRIu64 " in '%s'", of, divisor, l->symbol, l->length,
-             l->tensor);
+        block_fail(b, "%s %" PRIu64 " does not divide %s, which is %" PRIu64 "%s%s%s", of, divisor, l->symbol,
+                   l->length, l->tensor[0] ? " in '" : " by the configuration", l->tensor, l->tensor[0] ? "'" : "");
 }
 
 /* ---- shapes */
@@ -151,9 +150,10 @@ static void wrong_shape(struct block_build *b, const struct safetensors_tensor *
     else if (l)
         snprintf(why, sizeof why, "; %s is %" PRIu64 " by the configuration", l->symbol, l->length);
     if (strcmp(symbols, numbers) == 0)
-        fail(b, "tensor '%.80s' is %s; block %s wants %s", t->name, is, b->type->name, symbols);
+        block_fail(b, "tensor '%.80s' is %s; block %s wants %s", t->name, is, b->type->name, symbols);
     else
-        fail(b, "tensor '%.80s' is %s; block %s wants %s = %s%s", t->name, is, b->type->name, symbols, numbers, why);
+        block_fail(b, "tensor '%.80s' is %s; block %s wants %s = %s%s", t->name, is, b->type->name, symbols, numbers,
+                   why);
 }
 
 static bool check_shape(struct block_build *b, const struct safetensors_tensor *t, const char *prefix,
@@ -172,8 +172,8 @@ static bool check_shape(struct block_build *b, const struct safetensors_tensor *
         const struct word w = next_word(prefix, &at);
         const uint32_t divisor = i == 0 ? parts : 1;
         if (t->shape[i] > INT32_MAX)
-            fail(b, "tensor '%.80s': axis %" PRIu32 " has length %" PRIu64 ", more than 2^31 - 1", t->name, i,
-                 t->shape[i]);
+            block_fail(b, "tensor '%.80s': axis %" PRIu32 " has length %" PRIu64 ", more than 2^31 - 1", t->name, i,
+                       t->shape[i]);
         else if (t->shape[i] % divisor != 0 || !fits(b, &w, t->shape[i] / divisor, t->name))
             wrong_shape(b, t, prefix, shape, parts, w.symbol);
     }
@@ -194,8 +194,8 @@ static bool check_type(struct block_build *b, const struct safetensors_tensor *t
     const int dtype = t->type->dtype;
     const bool is_float = dtype == HEED_F32 || dtype == HEED_F16 || dtype == HEED_BF16;
     if (!is_float && !(take == BLOCK_MASK && dtype == HEED_BOOL))
-        fail(b, "tensor '%.80s' is of %s; block %s wants %sF32, F16 or BF16", t->name, t->type->name, b->type->name,
-             take == BLOCK_MASK ? "BOOL, " : "");
+        block_fail(b, "tensor '%.80s' is of %s; block %s wants %sF32, F16 or BF16", t->name, t->type->name,
+                   b->type->name, take == BLOCK_MASK ? "BOOL, " : "");
     return !b->failed;
 }
 
@@ -223,14 +223,18 @@ static heed_value add_source(struct block_build *b, const struct safetensors_ten
 {
     struct heed_shape shape = {.axes = t->rank};
     if (t->rank < 1 || t->rank > HEED_MAX_AXES || b->source_count == BLOCK_MAX_TENSORS) {
-        fail(b, "tensor '%.80s' is one more than %d", t->name, BLOCK_MAX_TENSORS);
+        block_fail(b, "tensor '%.80s' is one more than %d", t->name, BLOCK_MAX_TENSORS);
         return none;
     }
     for (uint32_t i = 0; i < t->rank; i++)
         shape.length[i] = (uint32_t)t->shape[i];
     shape.length[0] /= parts;
     struct block_source *s = &b->sources[b->source_count++];
-    *s = (struct block_source){.tensor = t, .part = part, .parts = parts, .dtype = wanted_dtype(take, t->type->dtype)};
+    *s = (struct block_source){.tensor = t,
+                               .count = t->count / parts,
+                               .part = part,
+                               .parts = parts,
+                               .dtype = wanted_dtype(take, t->type->dtype)};
     snprintf(s->arg, sizeof s->arg, "%s", arg);
     return heed_pipeline_input(b->pipeline, s->arg, s->dtype, shape);
 }
@@ -243,7 +247,7 @@ static heed_value take_tensor(struct block_build *b, enum block_take take, const
     const struct safetensors_tensor *t = safetensors_find(&b->file->content, full);
     if (!t) {
         wanted_text(b, prefix, shape, 1, false, wanted);
-        fail(b, "tensor '%s' is missing; block %s wants it, %s", full, b->type->name, wanted);
+        block_fail(b, "tensor '%s' is missing; block %s wants it, %s", full, b->type->name, wanted);
         return none;
     }
     if (!check_type(b, t, take) || !check_shape(b, t, prefix, shape, 1))
@@ -273,7 +277,7 @@ heed_value block_tensor(struct block_build *b, enum block_take take, const char 
     if (when.holds)
         return take_tensor(b, take, prefix, name, shape);
     if (block_has(b, prefix, name))
-        fail(b, "tensor '%s' is there, but block %s takes it only %s", full, b->type->name, when.text);
+        block_fail(b, "tensor '%s' is there, but block %s takes it only %s", full, b->type->name, when.text);
     return none;
 }
 
@@ -300,6 +304,22 @@ heed_value block_part(struct block_build *b, const char *prefix, const char *nam
         return none;
     snprintf(arg, sizeof arg, "%.50s.%" PRIu32, full, part);
     return add_source(b, t, t->rank == 1 ? BLOCK_F32 : BLOCK_FLOATS, arg, part, parts);
+}
+
+heed_value block_made(struct block_build *b, const char *name, struct heed_shape shape, float *data)
+{
+    if (!data && b->file)
+        block_fail(b, "out of host memory");
+    if (b->failed || !b->file || b->source_count == BLOCK_MAX_TENSORS) {
+        free(data);
+        return none;
+    }
+    struct block_source *s = &b->sources[b->source_count++];
+    *s = (struct block_source){.data = data, .count = 1, .dtype = HEED_F32};
+    for (uint32_t a = 0; a < shape.axes; a++)
+        s->count *= shape.length[a];
+    snprintf(s->arg, sizeof s->arg, "%s", name);
+    return heed_pipeline_input(b->pipeline, s->arg, s->dtype, shape);
 }
 
 bool block_has(const struct block_build *b, const char *prefix, const char *name)
@@ -339,11 +359,19 @@ void block_finish(struct block_build *b)
             continue;
         const char *nearest = options_nearest(t->name, names, b->source_count);
         if (nearest)
-            fail(b, "tensor '%.80s' is none that block %s takes; is '%s' meant?", t->name, b->type->name, nearest);
+            block_fail(b, "tensor '%.80s' is none that block %s takes; is '%s' meant?", t->name, b->type->name,
+                       nearest);
         else
-            fail(b,
-                 "tensor '%.80s' is none that block %s takes with this configuration; heed block --type %s --help "
-                 "lists them",
-                 t->name, b->type->name, b->type->name);
+            block_fail(
+                b,
+                "tensor '%.80s' is none that block %s takes with this configuration; heed block --type %s --help "
+                "lists them",
+                t->name, b->type->name, b->type->name);
     }
+}
+
+void block_clear(struct block_build *b)
+{
+    for (uint32_t i = 0; i < b->source_count; i++)
+        free(b->sources[i].data);
 }

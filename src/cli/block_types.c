@@ -1,50 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The types of heed block: which tensors each takes, by what name, and which block of heed_blocks.h it is. */
-#include "block.h"
+#include "block_keys.h"
 
 #include <string.h>
 
 static const heed_value none = {0};
 static const struct block_when always = {true, NULL, NULL};
-
-/* ---- keys */
-
-#define AT(field) offsetof(struct block_config, field)
-/* clang-format off */
-#define KEY_HEADS {CONFIG_COUNT, "heads", NULL, "heads of every attention", AT(heads), 0, 1, 65535, NULL}
-#define KEY_DEPTH {CONFIG_COUNT, "depth", "2", "layers", AT(depth), 0, 1, 64, NULL}
-#define KEY_BIAS {CONFIG_FLAG, "bias", "true", "projections have a bias", AT(bias), 0, 0, 0, NULL}
-#define KEY_NORM(initial) \
-    {CONFIG_CHOICE, "norm", initial, "layer norms behind the residual, before the part, or none", AT(norm), 0, 0, 0, \
-     "none|post|pre"}
-#define KEY_POST_NORM(initial) \
-    {CONFIG_CHOICE, "norm", initial, "layer norm behind the residual, or none", AT(norm), 0, 0, 0, "none|post"}
-#define KEY_EPSILON {CONFIG_NUMBER, "epsilon", "1e-5", "of the layer norms", AT(epsilon), 0, 0, 0, NULL}
-#define KEY_RESIDUAL {CONFIG_FLAG, "residual", "true", "x is added to the result", AT(residual), 0, 0, 0, NULL}
-#define KEY_GATE {CONFIG_FLAG, "gate", "false", "what is added is multiplied by tanh(gate)", AT(gate), 0, 0, 0, NULL}
-#define KEY_SCALE \
-    {CONFIG_NUMBER, "scale", "", "of the scores; default 1 / sqrt(dim of a head)", AT(scale), 0, 0, 0, NULL}
-#define KEY_CAUSAL \
-    {CONFIG_CHOICE, "causal", "\"none\"", "row i of x sees keys up to i + diagonal, which meets the last row and key, or " \
-     "the first", AT(causal), 0, 0, 0, "none|bottom-right|top-left"}
-#define KEY_ACTIVATION \
-    {CONFIG_CHOICE, "activation", "\"relu\"", "of the feed-forward part", AT(activation), 0, 0, 0, \
-     "relu|gelu|gelu-tanh|silu"}
-#define KEY_GATED \
-    {CONFIG_FLAG, "gated", "false", "linear2(activation(linear_gate(x)) * linear1(x)), as SwiGLU", AT(gated), 0, 0, 0, \
-     NULL}
-#define KEY_DTYPE \
-    {CONFIG_CHOICE, "dtype", "\"f32\"", "of what lies between the ops; sums are f32 always", AT(dtype), 0, 0, 0, \
-     "f32|f16|bf16"}
-#define KEY_LEVELS \
-    {CONFIG_LEVELS, "spatial_shapes", NULL, "of memory, level after level", AT(levels), AT(level_count), 0, 0, NULL}
-#define KEY_POINTS \
-    {CONFIG_POINTS, "points", "4", "of each head on every level, or level by level", AT(points), AT(point_count), 0, 0, \
-     NULL}
-#define KEY_OFFSET_SCALE \
-    {CONFIG_NUMBER, "offset_scale", "0.5", "of offsets, in sizes of boxes; not for points", AT(offset_scale), 0, 0, 0, \
-     NULL}
-/* clang-format on */
 
 /* ---- parts */
 
@@ -511,5 +472,11 @@ const struct block_type block_types[] = {
      "is "
      "self_attn_norm, norm2 cross_attn_norm, norm3 ffn_norm in RT-DETR, whose num_points list is points and whose "
      "num_points_scale is left out."},
+    {"dat", "DAT's attention to deformed points", block_dat_keys, BLOCK_DAT_KEYS, block_build_dat,
+     "part is dim / groups; table_height is 2 height - 1, table_width 2 width - 1. A state_dict of DAttentionBaseline "
+     "with "
+     "use_pe, and without no_off, dwc_pe, fixed_pe and log_cpb, fits as it is, with \"residual\": false; x is the "
+     "image's "
+     "flatten(2).transpose(1, 2).contiguous(). Newer code pads by 0 where kernel and stride are equal."},
 };
 const size_t block_type_count = sizeof block_types / sizeof *block_types;
