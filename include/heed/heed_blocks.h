@@ -120,15 +120,29 @@ struct heed_block_two_way_desc {
 HEED_API heed_value heed_block_two_way(heed_pipeline *pipeline, heed_value tokens, heed_value image,
                                        const struct heed_block_two_way_desc *desc, heed_value *image_out);
 
+/* The whole two-way transformer: `depth` layers, of which the first is `first`, then once more attention of the tokens
+ * to the image, with its residual and post norm. *image_out is what the last layer made of the image. */
+struct heed_block_two_way_transformer_desc {
+    size_t struct_size;
+    uint32_t depth;                               /* 0..64 */
+    const struct heed_block_two_way_desc *layers; /* `depth` of them; their first, token_pos and image_pos do not count */
+    heed_value token_pos, image_pos;              /* of every layer; token_pos none: the tokens themselves, as in SAM */
+    struct heed_block_attention_desc final;       /* of tokens to the image */
+};
+HEED_API heed_value heed_block_two_way_transformer(heed_pipeline *pipeline, heed_value tokens, heed_value image,
+                                                   const struct heed_block_two_way_transformer_desc *desc,
+                                                   heed_value *image_out);
+
 /* The multi-scale deformable attention module (Zhu et al. 2021): value projection of memory
  * [batch][len_value][features], offset and weight heads on x + x_pos, sampling around `reference` [batch][len_q][levels
  * or 1][2, or 4 for boxes], output projection, residual, norm. `deform`: levels and points; input is
- * HEED_DEFORM_OFFSETS. */
+ * HEED_DEFORM_OFFSETS. value_scale: f32 [batch or 1][len_value][1], times the projected values: 0 where memory is
+ * padding. */
 struct heed_block_deform_desc {
     size_t struct_size;
     uint32_t heads;
     heed_value w_value, b_value, w_offset, b_offset, w_weight, b_weight, wo, bo;
-    heed_value x_pos, reference;
+    heed_value x_pos, reference, value_scale;
     const struct heed_deform_desc *deform;
     struct heed_norm post;
     bool no_residual;

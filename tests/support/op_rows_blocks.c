@@ -200,8 +200,22 @@ void op_block_two_way(struct op_case *c, struct test_words *words)
     d.image_to_token.post = norm(&it, s.dim);
     d.feed_forward.post = norm(&ff, s.dim);
     d.feed_forward.activation = HEED_RELU;
-    heed_value seen = none;
-    heed_pipeline_output(c->p, "tokens_out", heed_block_two_way(c->p, tokens, image, &d, &seen));
+    heed_value seen = none, out;
+    if (test_words_has(words, "transformer")) {
+        const struct heed_block_two_way_desc layers[] = {d, d};
+        const struct heed_block_two_way_transformer_desc whole = {
+            .struct_size = sizeof whole,
+            .depth = 2,
+            .layers = layers,
+            .token_pos = d.token_pos,
+            .image_pos = d.image_pos,
+            .final = d.token_to_image,
+        };
+        out = heed_block_two_way_transformer(c->p, tokens, image, &whole, &seen);
+    } else {
+        out = heed_block_two_way(c->p, tokens, image, &d, &seen);
+    }
+    heed_pipeline_output(c->p, "tokens_out", out);
     heed_pipeline_output(c->p, "image_out", seen);
 }
 
@@ -239,6 +253,8 @@ void op_block_deform_decoder(struct op_case *c, struct test_words *words)
                   .dtype = s.type},
         .feed_forward = feed_forward(&ff, s.dim, 2 * s.dim),
     };
+    if (test_words_has(words, "padded"))
+        d.cross.value_scale = op_input(c, "padding", HEED_F32, heed_shape_3(1, rows, 1), OP_FILL_UNIT);
     d.self.x_pos = pos;
     d.self.post = norm(&self, s.dim);
     d.feed_forward.post = norm(&ff, s.dim);
