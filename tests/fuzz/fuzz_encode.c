@@ -70,17 +70,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-#ifdef HEED_FUZZ_MAIN
-int main(int count, char **paths)
-{
-    for (int i = 1; i < count; i++) {
-        static uint8_t data[1 << 20];
-        FILE *file = fopen(paths[i], "rb");
-        if (file == NULL)
-            return 1;
-        LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof data, file));
-        fclose(file);
-    }
-    return 0;
-}
-#endif
+#include "replay.h"
