@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * With -DHEED_FUZZ_MAIN a fuzzer is a program that runs the inputs in the files it is given, such as those that libFuzzer kept.
- * Included once, behind LLVMFuzzerTestOneInput(). */
+ * With -DHEED_FUZZ_MAIN a fuzzer is a program that runs the inputs in the files it is given, such as those that
+ * libFuzzer kept. Included once, behind LLVMFuzzerTestOneInput(). */
 #ifdef HEED_FUZZ_MAIN
 #include <stdio.h>
 
