@@ -104,9 +104,9 @@ static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, u
         break;
     case HEED_KERNEL_LINEAR_VECTOR:
         if (opencl) {
-            t.group = cpu ? 1 : 64;
+            t.group = heed_box_is_alone(device) ? 1 : 64;
             t.rows = VECTOR_ROWS;
-            t.spec_columns = cpu ? 32 : 4;
+            t.spec_columns = t.group == 1 ? 32 : 4;
             t.columns = t.group * t.spec_columns;
             break;
         }

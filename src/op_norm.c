@@ -139,9 +139,9 @@ static void describe(const struct heed_box_job *job, const struct heed_box *box,
 
 static uint32_t lanes_of(const heed_device *device)
 {
-    if (device->info.type == HEED_DEVICE_CPU)
-        return LANES_CPU;
-    return device->ops->backend == HEED_BACKEND_OPENCL ? 1 : LANES;
+    if (device->ops->backend == HEED_BACKEND_OPENCL && !heed_box_is_alone(device))
+        return 1;
+    return device->info.type == HEED_DEVICE_CPU ? LANES_CPU : LANES;
 }
 
 static enum heed_status lower(struct heed_node_lowering *l, uint32_t flags, float epsilon)

@@ -212,6 +212,8 @@ struct heed_box_job {
     /* Push block and specialisation constants but the first. */
     void (*describe)(const struct heed_box_job *job, const struct heed_box *box, struct heed_step *step);
 };
+/* OpenCL on a processor, unless its driver avoids wide vectors: one work-item does what a group does elsewhere. */
+bool heed_box_is_alone(const heed_device *device);
 /* Axes matched from the last one; those of length 1 repeat. `tensor` may be NULL. */
 struct heed_boxed heed_box_tensor(const struct heed_tensor *tensor);
 /* A heed_box_job.grid: four elements of the last axis an invocation, axes 1 to 3 on groups.x, axis 0 on groups.z. */

@@ -54,18 +54,16 @@ static const char *too_much(const struct heed_box_job *job, const struct heed_bo
     return step_ns(job, box) > limits->max_dispatch_ns ? "" : NULL;
 }
 
-/* OpenCL's compilers for processors make poor loops of work-items, and good ones of loops. */
-static uint32_t invocations(const struct heed_box_job *job)
+bool heed_box_is_alone(const heed_device *device)
 {
-    const heed_device *device = job->l->plan->device;
-    return device->ops->backend == HEED_BACKEND_OPENCL && device->info.type == HEED_DEVICE_CPU && !job->together
-               ? 1
-               : job->group;
+    return device->ops->backend == HEED_BACKEND_OPENCL && device->info.type == HEED_DEVICE_CPU &&
+           !(heed_preferences(&device->info) & HEED_AVOIDS_VECTORS);
 }
 
 static enum heed_status add_step(const struct heed_box_job *job, const struct heed_box *box)
 {
-    struct heed_step *step = heed_node_add_step(job->l, job->kernel, invocations(job));
+    struct heed_step *step = heed_node_add_step(
+        job->l, job->kernel, heed_box_is_alone(job->l->plan->device) && !job->together ? 1 : job->group);
     if (!step)
         return heed_fail_memory(job->l->graph->context);
     uint64_t groups[3];
