@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Arithmetic of a float, or in OpenCL C of a vector of them, the same text in GLSL and in OpenCL C. Who wants a vector
- * defines HEED_REALS, and HEED_REALS_BITS, which reinterprets it as uint. */
+ * defines HEED_REALS, and HEED_REALS_BITS, which reinterprets it as uint, HEED_REALS_OF, which does so with an int the
+ * other way round, and HEED_REALS_INT, which converts. */
 #ifndef HEED_REALS_H
 #define HEED_REALS_H
 
@@ -9,6 +10,8 @@
 #ifndef HEED_REALS
 #define HEED_REALS float
 #define HEED_REALS_BITS(x) HEED_BITS(x)
+#define HEED_REALS_OF(x) HEED_FLOAT(HEED_UINT(x))
+#define HEED_REALS_INT(x) HEED_INT(x)
 #endif
 #define HEED_EACH(x) HEED_CAST(HEED_REALS, x)
 

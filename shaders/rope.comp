@@ -29,10 +29,10 @@ void main()
         uint d = d0 + min(k, n - 1u);
         bool turned = d < dims;
         uvec3 pair = heed_pair(flag(HEED_ROPE_INTERLEAVED), d, dims);
-        vec2 turn = heed_cos_sin(float(position) * (push.c * heed_frequency(pair.x, push.a, push.b)));
+        Turn turn = heed_turn_of(float(position) * (push.c * heed_frequency(float(pair.x), push.a, push.b)));
         float here = x_load(DT_X, row + d * push.x_strides[3]);
         float there = x_load(DT_X, row + (turned ? pair.y : d) * push.x_strides[3]);
-        v[k] = turned ? heed_turn(here, there, pair.z != 0u, turn) : here;
+        v[k] = turned ? heed_turned(here, pair.z != 0u ? there : -there, turn) : here;
     }
     o_store4n(DT_O, heed_place(HEED_RESIDUAL(push, HEED_ROPE_O), at), v, n);
 }

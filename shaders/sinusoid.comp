@@ -25,8 +25,8 @@ void main()
     [[unroll]] for (uint k = 0u; k < 4u; k++) {
         uint d = push.first[3] + at.w + min(k, n - 1u);
         uvec3 pair = heed_pair(flag(HEED_SINUSOID_INTERLEAVED), d, 2u * push.own[3]);
-        vec2 turn = heed_cos_sin(push.c * position * heed_frequency(pair.x, push.a, push.b));
-        v[k] = (pair.z != 0u) != flag(HEED_SINUSOID_COSINE_FIRST) ? turn.x : turn.y;
+        Turn turn = heed_turn_of(push.c * position * heed_frequency(float(pair.x), push.a, push.b));
+        v[k] = (pair.z != 0u) != flag(HEED_SINUSOID_COSINE_FIRST) ? turn.cosine : turn.sine;
     }
     o_store4n(DT_O, heed_place(HEED_RESIDUAL(push, HEED_SINUSOID_O), at), v, n);
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// A convolution of groups of few channels, such as depth-wise: 4 channels of 4 positions at a time, for which each weight
-// is read once.
+// A convolution of groups of few channels, such as depth-wise: neighbouring channels of 4 positions at a time, for which
+// each weight is read once.
 //
-//   groups.x  HEED_QUADS_OF_GROUP of channels of y / 4, rows / 4      groups.z  lines
+//   groups.x  HEED_QUADS_OF_GROUP fours of channels of y, of rows / 4      groups.z  lines
 #define HEED_CONV
 #include "linear.clh"
 
 #define AT_ONCE 4u
 
-// Depth-wise, the 4 channels are neighbours of x.
-void convolve(HEED_PARAMS uint line, uint row0, uint column0, uint group_out)
+// Columns column0 .. of rows row0 .. row0 + 3; depth-wise, they are neighbours of x, too.
+void convolve(HEED_PARAMS uint line, uint row0, uint column0, uint columns, uint group_out)
 {
-    uint channels = push.channels, columns = min(push.columns - column0, 4u), rows = min(push.rows - row0, AT_ONCE);
+    uint channels = push.channels, rows = min(push.rows - row0, AT_ONCE);
     bool neighbours = group_out == 1u && channels == 1u;
     HEED_REALS sum[AT_ONCE];
     for (uint r = 0u; r < AT_ONCE; r++)
@@ -43,9 +43,8 @@ void convolve(HEED_PARAMS uint line, uint row0, uint column0, uint group_out)
 HEED_KERNEL conv_direct(LINEAR_BINDINGS)
 {
     const struct buffers buffers = LINEAR_BUFFERS;
-    uint across = (push.columns + 3u) / 4u, first = (uint)get_group_id(0) * HEED_QUADS_OF_GROUP;
-    for (uint i = first + (uint)get_local_id(0); i < first + HEED_QUADS_OF_GROUP; i += HEED_GROUP)
-        if (i / across * AT_ONCE < push.rows)
-            convolve(HEED_ARGS (uint)get_group_id(2), i / across * AT_ONCE, i % across * 4u,
-                     HEED_TELL(HEED_CONV_SPEC_GROUP_OUT));
+    Share share = own_share(1u, (push.rows + AT_ONCE - 1u) / AT_ONCE, push.columns);
+    Piece p;
+    while (next_piece(&share, &p))
+        convolve(HEED_ARGS (uint)get_group_id(2), p.row * AT_ONCE, p.d, p.n, HEED_TELL(HEED_CONV_SPEC_GROUP_OUT));
 }

@@ -17,17 +17,18 @@ HEED_KERNEL rope(HEED_PUSH(heed_points_push), HEED_TOLD, HEED_IN(x), HEED_IN(pos
         if (flag(HEED_ROPE_HAS_POSITIONS))
             position += HEED_AT(positions, const int)[point_of(push.own, z, p)];
         uint row = point_of(push.x_strides, z, p);
-        HEED_REALS v = HEED_EACH(0.0f);
-        for (uint k = 0u; k < p.n; k++) {
-            uint d = push.first[3] + p.d + k;
-            float here = tensor_load(POINTS_X, from, row + d * push.x_strides[3]);
-            if (d < dims) {
-                uint3 pair = heed_pair(flag(HEED_ROPE_INTERLEAVED), d, dims);
-                float2 turn = heed_cos_sin((float)position * (push.c * heed_frequency(pair.x, push.a, push.b)));
-                float there = tensor_load(POINTS_X, from, row + pair.y * push.x_strides[3]);
-                here = heed_turn(here, there, pair.z != 0u, turn);
+        uint d0 = push.first[3] + p.d;
+        HEED_REALS v = load_strided(POINTS_X, from, row + d0 * push.x_strides[3], push.x_strides[3], p.n);
+        if (d0 < dims) {
+            HEED_REALS there = HEED_EACH(0.0f), number = there;
+            for (uint k = 0u; k < min(p.n, dims - d0); k++) {
+                uint3 pair = heed_pair(flag(HEED_ROPE_INTERLEAVED), d0 + k, dims);
+                float other = tensor_load(POINTS_X, from, row + pair.y * push.x_strides[3]);
+                ((float *)&there)[k] = pair.z != 0u ? other : -other;
+                ((float *)&number)[k] = (float)pair.x;
             }
-            ((float *)&v)[k] = here;
+            Turn turn = heed_turn_of((float)position * (push.c * heed_frequency(number, push.a, push.b)));
+            v = LANE_NUMBERS < dims - d0 ? heed_turned(v, there, turn) : v;
         }
         store_n(POINTS_O, HEED_AT(o, uchar), point_of(push.o_strides, z, p) + p.d, v, p.n);
     }

@@ -16,12 +16,15 @@ HEED_KERNEL sinusoid(HEED_PUSH(heed_points_push), HEED_TOLD, HEED_INOUT(position
             position = flag(HEED_SINUSOID_INTEGERS) ? (float)HEED_AT(positions, const int)[e]
                                                     : HEED_AT(positions, const float)[e];
         }
-        HEED_REALS v = HEED_EACH(0.0f);
+        HEED_REALS number = HEED_EACH(0.0f);
+        BITS second = (BITS)(0u);
         for (uint k = 0u; k < p.n; k++) {
             uint3 pair = heed_pair(flag(HEED_SINUSOID_INTERLEAVED), push.first[3] + p.d + k, 2u * push.own[3]);
-            float2 turn = heed_cos_sin(push.c * position * heed_frequency(pair.x, push.a, push.b));
-            ((float *)&v)[k] = (pair.z != 0u) != flag(HEED_SINUSOID_COSINE_FIRST) ? turn.x : turn.y;
+            ((float *)&number)[k] = (float)pair.x;
+            ((uint *)&second)[k] = pair.z;
         }
+        Turn turn = heed_turn_of(push.c * position * heed_frequency(number, push.a, push.b));
+        HEED_REALS v = second != (flag(HEED_SINUSOID_COSINE_FIRST) ? 1u : 0u) ? turn.cosine : turn.sine;
         store_n(POINTS_O, HEED_AT(o, uchar), point_of(push.o_strides, z, p) + p.d, v, p.n);
     }
 }
