@@ -31,6 +31,7 @@
 #define HEED_DEFORM_BOXES (1u << 5)
 #define HEED_DEFORM_REFERENCE_PER_LEVEL (1u << 6)
 #define HEED_DEFORM_LEVEL_TABLE (1u << 7)
+#define HEED_DEFORM_UNWEIGHTED (1u << 8)
 
 /* A level in three words: width | height << 16, depth | points << 16, first row. */
 #define HEED_DEFORM_LEVEL_WORDS 3

@@ -36,7 +36,7 @@ void main()
         if (FROM_OFFSETS)
             frame = reference_frame(REFERENCE_PER_LEVEL ? row * levels + l : row, level);
         for (uint p = 0u; p < level.y >> 16; p++) {
-            float weight = weights[weight_at++];
+            float weight = UNWEIGHTED ? 1.0 : weights[weight_at++];
             vec3 location = load_coords(coord_at);
             coord_at += AXES;
             if (FROM_OFFSETS) {

@@ -64,7 +64,7 @@ void main()
                 number = p >= level_begin ? l : number;
                 level_begin += next.y >> 16;
             }
-            float weight = weights[weight_at + p];
+            float weight = UNWEIGHTED ? 1.0 : weights[weight_at + p];
             vec3 location = load_coords(coord_at + p * AXES);
             if (FROM_OFFSETS) {
                 Frame frame = reference_frame(REFERENCE_PER_LEVEL ? batch_query * levels + number : batch_query, level);

@@ -179,6 +179,33 @@ heed_value heed_block_two_way(heed_pipeline *p, heed_value tokens, heed_value im
     return tokens;
 }
 
+heed_value heed_block_two_way_transformer(heed_pipeline *p, heed_value tokens, heed_value image,
+                                          const struct heed_block_two_way_transformer_desc *d, heed_value *image_out)
+{
+    enum { MOST_LAYERS = 64 };
+    if (!has_desc(p, d, sizeof *d, "two_way_transformer"))
+        return none;
+    if (d->depth > MOST_LAYERS || (d->depth > 0 && !d->layers)) {
+        p->status = heed_fail(p->graph.context, HEED_ERR_ARGUMENT, "pipeline: block two_way_transformer: depth %u %s",
+                              d->depth, d->depth > MOST_LAYERS ? "is over 64" : "without layers");
+        return none;
+    }
+    const heed_value token_pos = d->token_pos.id ? d->token_pos : tokens;
+    for (uint32_t i = 0; i < d->depth; i++) {
+        PART(struct heed_block_two_way_desc, layer, d->layers[i]);
+        layer.first = i == 0;
+        layer.token_pos = token_pos;
+        layer.image_pos = d->image_pos;
+        tokens = heed_block_two_way(p, tokens, image, &layer, &image);
+    }
+    PART(struct heed_block_attention_desc, final, d->final);
+    final.x_pos = token_pos;
+    final.memory_pos = d->image_pos;
+    if (image_out)
+        *image_out = image;
+    return heed_block_attention(p, tokens, image, &final);
+}
+
 heed_value heed_block_deform(heed_pipeline *p, heed_value x, heed_value memory, const struct heed_block_deform_desc *d)
 {
     if (!has_desc(p, d, sizeof *d, "deform"))
@@ -187,6 +214,11 @@ heed_value heed_block_deform(heed_pipeline *p, heed_value x, heed_value memory, 
     heed_value value = project(p, memory, d->w_value, d->b_value, d->dtype);
     const heed_value offsets = project(p, asking, d->w_offset, d->b_offset, HEED_F32);
     const heed_value logits = project(p, asking, d->w_weight, d->b_weight, HEED_F32);
+    if (d->value_scale.id)
+        value = heed_combine(p, d->value_scale, value,
+                             &(struct heed_combine_desc){.struct_size = sizeof(struct heed_combine_desc),
+                                                         .combination = HEED_MULTIPLY,
+                                                         .dtype = d->dtype});
     static const uint32_t rows_first[HEED_MAX_AXES] = {0, 2, 1, 3};
     value = heed_permute(p, heed_split_heads(p, value, d->heads), rows_first);
     const struct heed_sample_desc sample = {.struct_size = sizeof sample, .reference = d->reference, .dtype = d->dtype};

@@ -147,9 +147,10 @@ static void prepare(struct lowering *l, const struct heed_candidate *self, const
         points * d->axes,
         0,
     };
-    l->tensors[HEED_DEFORM_WEIGHTS] = (struct tensor){
-        offsets ? HEED_ARG_LOGITS : HEED_ARG_WEIGHTS, HEED_F32, head * d->len_q, head, points, points, 0,
-    };
+    if (!d->unweighted)
+        l->tensors[HEED_DEFORM_WEIGHTS] = (struct tensor){
+            offsets ? HEED_ARG_LOGITS : HEED_ARG_WEIGHTS, HEED_F32, head * d->len_q, head, points, points, 0,
+        };
     uint64_t reference = (uint64_t)p->reference_levels * p->reference_width;
     if (offsets)
         l->tensors[HEED_DEFORM_REFERENCE] = (struct tensor){
@@ -159,8 +160,8 @@ static void prepare(struct lowering *l, const struct heed_candidate *self, const
     l->flags = (d->axes == 3 ? HEED_DEFORM_3D : 0) |
                (d->interpolation == HEED_INTERPOLATION_NEAREST ? HEED_DEFORM_NEAREST : 0) |
                (d->padding == HEED_PADDING_BORDER ? HEED_DEFORM_BORDER : 0) |
-               (d->align_corners ? HEED_DEFORM_ALIGN_CORNERS : 0) | (offsets ? HEED_DEFORM_FROM_OFFSETS : 0) |
-               (d->reference_boxes ? HEED_DEFORM_BOXES : 0) |
+               (d->align_corners ? HEED_DEFORM_ALIGN_CORNERS : 0) | (d->unweighted ? HEED_DEFORM_UNWEIGHTED : 0) |
+               (offsets ? HEED_DEFORM_FROM_OFFSETS : 0) | (d->reference_boxes ? HEED_DEFORM_BOXES : 0) |
                (d->reference_per_level ? HEED_DEFORM_REFERENCE_PER_LEVEL : 0) |
                (d->level_count > HEED_DEFORM_PUSH_LEVELS ? HEED_DEFORM_LEVEL_TABLE : 0);
     l->value_vector = vector_width(d, &d->value, d->len_value, d->value.dtype == HEED_F32 ? 4 : 8);
@@ -206,6 +207,10 @@ static bool accepts(const struct heed_candidate *self, const heed_plan *plan, ch
     prepare(&l, self, plan);
     if (!heed_plan_has_kernel(plan, l.kernel, why, why_size))
         return false;
+    if (d->unweighted && plan->device->ops->backend == HEED_BACKEND_OPENCL) {
+        snprintf(why, why_size, "OpenCL's kernels read a weight for each sample, and the problem is unweighted");
+        return false;
+    }
     if (l.block > 16 && plan->device->ops->backend != HEED_BACKEND_OPENCL) {
         snprintf(why, why_size, "%u channels are for OpenCL, and the device is not driven by it", l.block);
         return false;

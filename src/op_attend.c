@@ -356,7 +356,11 @@ enum heed_status heed_infer_sample(struct heed_graph *g, struct heed_node *n)
                               "deform does not begin as HEED_DEFORM_DESC_INIT, or has a batch, len_q, heads, dim, "
                               "len_value, value or o, which the values give");
     enum heed_status status = heed_node_expect_output(g, n, s->dtype);
+    if (status == HEED_OK && given->unweighted && n->input[WEIGHT])
+        return heed_node_fail(g, n, "deform is unweighted, and there are weights");
     for (uint32_t i = 0; status == HEED_OK && i < SAMPLE_INPUTS - (given->input != HEED_DEFORM_OFFSETS); i++) {
+        if (i == WEIGHT && given->unweighted)
+            continue;
         status = heed_node_expect_float(g, n, i, names[i]);
         const struct heed_tensor *t = heed_node_input(g, n, i);
         if (status == HEED_OK && i != VALUE && (t->dtype != HEED_F32 || !heed_tensor_is_packed(t) || t->axes < 3))
@@ -381,8 +385,10 @@ enum heed_status heed_infer_sample(struct heed_graph *g, struct heed_node *n)
     const uint64_t rows = (uint64_t)d->batch * d->len_q, points = (uint64_t)d->heads * p->points;
     const uint64_t wanted[] = {0, rows * points * d->axes, rows * points,
                                rows * p->reference_levels * p->reference_width};
-    for (uint32_t i = COORDINATES; status == HEED_OK && n->input[i] && i < SAMPLE_INPUTS; i++) {
+    for (uint32_t i = COORDINATES; status == HEED_OK && i < SAMPLE_INPUTS; i++) {
         const struct heed_tensor *t = heed_node_input(g, n, i);
+        if (t == NULL)
+            continue;
         if (t->length[0] != d->batch || t->length[1] != d->len_q || heed_tensor_count(t) != wanted[i])
             status = heed_node_fail(g, n, "%s %s is not [%u %u ...] of %" PRIu64 " elements", names[i],
                                     heed_tensor_text(t).text, d->batch, d->len_q, wanted[i]);

@@ -28,8 +28,8 @@ static const struct {
      * 22.3.6 6.2 : 18. 8 heads of 1 x 1500 keys, keys against the 16x32 tile: 0.75 : 15 and 2.1 : 29. */
     {MESA_LLVMPIPE, 0, UINT32_MAX, HEED_PREFERS_LANES},
     /* 22.3.6, staged aggregate with 512 and 128 weights a lane: first run 8.4 s and 1.0 s, 3.9 and 3.3 GFLOP per CPU
-     * second (the plain one 2.1; a busy machine). attn_lanes with 2 rows of 64 features a lane and with 1: 2.4 s
-     * and 1.7 s. */
+     * second (the plain one 2.1; a busy machine). attn_lanes with 2 rows x 4 keys of 64 features and with 1 x 4:
+     * 2.4 s and 1.7 s. */
     {MESA_LLVMPIPE, 0, MESA(26, 0), HEED_AVOIDS_LONG_CODE},
     /* 26.1.6: a segmentation fault in the compiled code of attn_matrix where batches have no keys (11 x 83 causal with
      * key lengths, 5 x 0 with a mask) or no rows (packed, causal); none without masks. */

@@ -33,6 +33,8 @@ static enum heed_status check_fields(heed_context *context, struct heed_deform_d
         return FAIL("reference_boxes is set, but input %d has no reference", (int)d->input);
     if (d->input != HEED_DEFORM_OFFSETS && d->reference_per_level)
         return FAIL("reference_per_level is set, but input %d has no reference", (int)d->input);
+    if (d->input != HEED_DEFORM_LOCATIONS && d->unweighted)
+        return FAIL("unweighted is set, but input %d makes its weights of logits", (int)d->input);
     if (!isfinite(d->offset_scale))
         return FAIL("offset_scale %g is not finite", (double)d->offset_scale);
     if (d->offset_scale != 0.0f && !d->reference_boxes)
@@ -134,7 +136,7 @@ enum heed_status heed_deform_problem_init(heed_context *context, const struct he
     bool offsets = d->input == HEED_DEFORM_OFFSETS;
     uint64_t points = (uint64_t)d->heads * problem->points;
     status = add_packed(context, problem, offsets ? HEED_ARG_OFFSETS : HEED_ARG_LOCATIONS, points * d->axes);
-    if (status == HEED_OK)
+    if (status == HEED_OK && !d->unweighted)
         status = add_packed(context, problem, offsets ? HEED_ARG_LOGITS : HEED_ARG_WEIGHTS, points);
     if (status == HEED_OK && offsets)
         status = add_packed(context, problem, HEED_ARG_REFERENCE,

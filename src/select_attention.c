@@ -55,16 +55,27 @@ static bool accepts_fused(const struct heed_candidate *self, const heed_plan *pl
 /* ---- keys and lanes: scores and outputs stay in what a lane keeps; software drivers */
 
 enum {
-    LANES_DIM_QK = 256,
+    /* Features of a query that a lane keeps at most. 2 heads of 1024 x 1024 keys of 512 features on 26.1.6, lanes
+     * against the 16x64 tile: 481 ms and 2.1 s for the first run, 1184 ms and 1.4 s. */
+    LANES_DIM_QK = 512,
+    LANES_SMALL_DIM_QK = 256,
     LANES_SLICE = 128,
     /* Pairs of row and key x features that a kernel multiplies in one stretch of code, which the driver compiles
-     * when it first runs: 4 x 4 pairs of 64 features of q and v each 0.6 s on lavapipe 26.1.6, 2 x 4 of them 2.4 s on
+     * when it first runs: 4 x 4 pairs of 64 features of q and v each 0.6 s on lavapipe 26.1.6, 4 x 2 of them 1.3 s on
      * 22.3.6. Rows of a lane x keys, CPU ms of 8 heads of 1024 x 1024 such pairs, 16 lanes, on 26.1.6 and 26.2.6:
      * 4 x 4 34.8 and 25.7, 2 x 8 42 and 42, 1 x 16 38 and 35, 2 x 4 39 and 31, 1 x 8 44 and 33. Causal, where pairs are
-     * masked one by one: 4 x 4 46, 2 x 4 30. */
+     * masked one by one: 4 x 4 46, 2 x 4 30. 2 heads of 256 features, ms with two threads: 1 x 4 35, 2 x 2 33, 4 x 1
+     * 66. On 22.3.6, where a load from shared memory costs more than what is multiplied by it, and first run: 2 x 4
+     * 209 ms and 1.3 s, 4 x 2 130 and 1.3, 4 x 4 117 and 2.2, 8 x 1 97 and 2.7, 2 x 8 212 and 3.0; causal 2 x 2 133
+     * and 0.8, 4 x 1 95 and 1.2; 4 heads of 128 features 1 x 4 402 and 3.0, 4 x 1 136 and 3.1, 4 x 2 125 and 4.1; 2 of
+     * 256 1 x 4 635 and 6.4, 4 x 1 181 and 6.9. */
     LANES_CODE = 2048,
     LANES_SMALL_CODE = 1024,
+    LANES_ROWS = 4,
     LANES_KEYS = 4,
+    /* Keys of a lane at a time in attn_keys: 32 heads of 1 x 8192 keys of 128 features on 26.1.6, 16 lanes, two
+     * threads, 1 28 ms, 2 22.8, 4 20.9, 8 22.4; 8 heads of 1 x 1500 of 64 features 0.29 ms, whichever. */
+    KEYS_KEYS = 4,
     LANES_SUBGROUPS = 8, /* that share what they stage: 4 of them 36.5 ms of the above, 8 34.8, 16 35.6 */
     ENOUGH_GROUPS = 8,   /* for the processors of a machine to end at about the same time */
 };
@@ -85,6 +96,11 @@ static uint32_t code_size(const heed_plan *plan)
     return heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE ? LANES_SMALL_CODE : LANES_CODE;
 }
 
+static uint32_t most_features(const heed_plan *plan)
+{
+    return heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE ? LANES_SMALL_DIM_QK : LANES_DIM_QK;
+}
+
 /* Features that a pair multiplies; what makes a score a logit counts as so many more. */
 static uint32_t pair_code(const struct heed_attention_desc *d, const struct tile *tile)
 {
@@ -93,7 +109,8 @@ static uint32_t pair_code(const struct heed_attention_desc *d, const struct tile
     return d->dim_qk + heed_lower_slice(tile, d->dim_v) + (long_terms ? 192 : terms ? 32 : 0);
 }
 
-/* A lane owns `br` rows: as many as there is code for, and as are needed to give every row to a lane. */
+/* A lane owns `br` rows, as many as are needed to give every row to a lane, and walks `bc` keys: as many of both as
+ * there is code for. */
 static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
@@ -101,10 +118,17 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
     uint32_t lanes = vector_lanes(plan), rows = d->len_q > 0 ? d->len_q : 1;
     uint32_t features = pair_code(d, &tile);
     tile.slice = heed_lower_slice(&tile, d->dim_v);
-    tile.bc = LANES_KEYS;
-    tile.br = 4;
-    while (tile.br > 1 && (tile.br * LANES_KEYS * features > code_size(plan) || tile.br / 2 * lanes >= rows))
+    tile.br = LANES_ROWS;
+    while (tile.br > 1 && tile.br / 2 * lanes >= rows)
         tile.br /= 2;
+    tile.bc = LANES_KEYS;
+    const bool keeps_rows = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
+    while (tile.br * tile.bc * features > code_size(plan) && tile.br * tile.bc > LANES_ROWS) {
+        if (tile.br > 2 && !keeps_rows)
+            tile.br /= 2;
+        else
+            tile.bc /= 2;
+    }
     uint64_t subgroup_rows = (uint64_t)tile.br * lanes, heads = (uint64_t)d->batch * d->heads_q;
     uint64_t subgroups = plan->device->info.limits.max_group_size / lanes;
     subgroups = subgroups > LANES_SUBGROUPS ? LANES_SUBGROUPS : subgroups;
@@ -124,7 +148,7 @@ static struct tile keys_tile(const heed_plan *plan, const struct tile *base)
     uint32_t features = pair_code(d, &tile), lanes = vector_lanes(plan), code = code_size(plan) / 2;
     tile.group = lanes < 16 ? lanes : 16;
     tile.br = clamp_u32(code / features, 1, clamp_u32(d->len_q, 1, 8));
-    tile.bc = tile.group * (code < LANES_CODE / 2 ? 1 : clamp_u32(code / (features * tile.br), 1, 2));
+    tile.bc = tile.group * (code < LANES_CODE / 2 ? 1 : clamp_u32(code / (features * tile.br), 1, KEYS_KEYS));
     tile.rows = tile.br;
     tile.slice = heed_lower_slice(&tile, d->dim_v);
     return tile;
@@ -141,8 +165,8 @@ static bool accepts_software(const struct heed_candidate *self, const heed_plan 
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct tile tile = software_tile(self, plan);
     const struct heed_candidate fitted = {.tile = &tile};
-    if (d->dim_qk > LANES_DIM_QK)
-        snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, LANES_DIM_QK);
+    if (d->dim_qk > most_features(plan))
+        snprintf(why, why_size, "dim_qk %u is more than the %u that a lane keeps", d->dim_qk, most_features(plan));
     else if (tile.kernel == HEED_KERNEL_ATTN_LANES && (heed_preferences(&plan->device->info) & HEED_AVOIDS_LANES))
         snprintf(why, why_size, "this driver takes minutes and gigabytes to compile it");
     else
@@ -150,21 +174,48 @@ static bool accepts_software(const struct heed_candidate *self, const heed_plan 
     return false;
 }
 
+static bool is_software(const heed_plan *plan)
+{
+    return (heed_preferences(&plan->device->info) & HEED_PREFERS_LANES) != 0;
+}
+
+/* Do lanes that own rows leave half of the others idle? */
+static bool few_rows(const heed_plan *plan)
+{
+    return plan->problem.attention.desc.len_q <= vector_lanes(plan) / 2;
+}
+
+/* A software driver whose keys kernel has few rows for want of code: a tile of 4 rows then reads keys less often. ms of
+ * 8 heads of 4 rows x 8192 keys of 128 features on lavapipe 22.3.6: subgroup_4x256 26, keys (2 rows) 46 (4 rows 43, and
+ * 6.6 s to compile), lanes 62, plain_4x128 42. */
+static bool has_subgroup_tiles(const heed_plan *plan)
+{
+    enum { KEYS = 256 }; /* of such a tile; a window, or the top left diagonal, leaves fewer to these rows */
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const struct heed_device_info *info = &plan->device->info;
+    if (d->len_kv < KEYS || d->window || (d->causal && d->diagonal == HEED_DIAGONAL_TOP_LEFT))
+        return false;
+    return (heed_preferences(info) & HEED_AVOIDS_LONG_CODE) && info->limits.subgroup_size_min >= 8 &&
+           info->has_subgroups && !info->limits.no_subgroups;
+}
+
 static bool prefers_lanes(const struct heed_candidate *self, const heed_plan *plan)
 {
     (void)self;
-    return (heed_preferences(&plan->device->info) & HEED_PREFERS_LANES) != 0;
+    return is_software(plan) && !(few_rows(plan) && has_subgroup_tiles(plan));
 }
 
 /* Lanes that own keys are all busy when those that own rows are not; but keys are loaded once for each group of rows.
  * CPU ms of 8 heads of n rows x 1024 keys of 64 features on lavapipe 26.1.6, keys against lanes: 16 lanes, n = 6
  * 1.1 : 1.5, 8 1.3 : 1.5, 12 (2 groups) 1.8 : 1.4; 8 lanes, n = 6 1.25 : 1.30, 8 1.45 : 1.36. On 22.3.6, where a group
- * has 4 rows: 6 8.1 : 7.4, 8 9.3 : 7.5. */
+ * has 4 rows: 6 8.1 : 7.4, 8 9.3 : 7.5, and 4 rows masked, of which a group has 3: 16.6 : 17.4, 4 causal ones 0.42 :
+ * 0.20. */
 static bool prefers_keys(const struct heed_candidate *self, const heed_plan *plan)
 {
     const struct tile tile = software_tile(self, plan);
-    uint32_t rows = plan->problem.attention.desc.len_q;
-    return prefers_lanes(self, plan) && (rows <= tile.br || rows <= vector_lanes(plan) / 2);
+    const uint32_t avoided = heed_preferences(&plan->device->info) & (HEED_AVOIDS_LONG_CODE | HEED_AVOIDS_LANES);
+    return is_software(plan) &&
+           (plan->problem.attention.desc.len_q <= tile.br || (few_rows(plan) && avoided != HEED_AVOIDS_LONG_CODE));
 }
 
 static enum heed_status lower_software(const struct heed_candidate *self, heed_plan *plan)
@@ -312,9 +363,12 @@ static bool prefers_tile(const struct heed_candidate *self, const heed_plan *pla
     return d->len_q > tile->br / 2 && (uint64_t)tile->br * ceil_div(features, 4) <= (uint64_t)most * tile->group;
 }
 
-/* Narrow subgroups have little to give. */
+/* Narrow subgroups have little to give, on a GPU. */
 static bool prefers_subgroup(const struct heed_candidate *self, const heed_plan *plan)
 {
+    const struct tile *tile = self->tile;
+    if (has_subgroup_tiles(plan))
+        return few_rows(plan) && plan->problem.attention.desc.len_q > tile->br / 2;
     return plan->device->info.limits.subgroup_size_min >= 32 && prefers_tile(self, plan);
 }
 

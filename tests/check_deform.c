@@ -136,6 +136,18 @@ START_TEST(align_corners)
 }
 END_TEST
 
+START_TEST(unweighted)
+{
+    struct heed_deform_desc desc = small();
+    desc.unweighted = desc.align_corners = true;
+    desc.levels[0].points = 2;
+    const float places[] = {1, 1, 0.25f, 0.5f};
+    double o;
+    attend(&desc, six, places, NULL, NULL, &o);
+    ck_assert_double_eq(o, 6 + 3);
+}
+END_TEST
+
 START_TEST(nearest_half_to_even)
 {
     struct heed_deform_desc desc = small();
@@ -450,6 +462,8 @@ START_TEST(refused_fields)
     REFUSE("axes 4 is not 2 or 3", d.axes = 4);
     REFUSE("reference_boxes is set, but input 0 has no reference", d.reference_boxes = true);
     REFUSE("reference_per_level is set, but input 0 has no reference", d.reference_per_level = true);
+    REFUSE("unweighted is set, but input 1 makes its weights of logits",
+           (d.unweighted = true, d.input = HEED_DEFORM_OFFSETS));
     REFUSE("offset_scale inf is not finite", d.offset_scale = INFINITY);
     REFUSE("offset_scale 0.25 is set, but only boxes have a size to scale", d.offset_scale = 0.25f);
     REFUSE("offset_alignment 12 is not a power of two", d.offset_alignment = 12);
@@ -526,6 +540,7 @@ int main(void)
     tcase_add_test(test, linear_zeros_outside);
     tcase_add_test(test, linear_border);
     tcase_add_test(test, align_corners);
+    tcase_add_test(test, unweighted);
     tcase_add_test(test, nearest_half_to_even);
     tcase_add_test(test, strange_locations);
     tcase_add_test(test, infinite_location_on_one_pixel);

@@ -145,6 +145,27 @@ START_TEST(mistakes)
 }
 END_TEST
 
+START_TEST(two_way_transformer_of_no_layers)
+{
+    static const struct heed_block_two_way_desc layers[1];
+    const struct {
+        uint32_t depth;
+        const struct heed_block_two_way_desc *layers;
+        const char *why;
+    } cases[] = {{1, NULL, "depth 1 without layers"}, {65, layers, "depth 65 is over 64"}};
+    for (size_t i = 0; i < 2; i++) {
+        heed_pipeline *p = begin();
+        const heed_value x = heed_pipeline_input(p, "x", HEED_F32, heed_shape_3(1, 2, 4));
+        const heed_value y = heed_block_two_way_transformer(
+            p, x, x, HEED_DESC(block_two_way_transformer, .depth = cases[i].depth, .layers = cases[i].layers), NULL);
+        ck_assert_uint_eq(y.id, 0);
+        ck_assert_msg(strstr(last_line, cases[i].why), "\"%s\" has no \"%s\"", last_line, cases[i].why);
+        ck_assert_int_eq(heed_pipeline_get_status(p), HEED_ERR_ARGUMENT);
+        heed_pipeline_destroy(&p);
+    }
+}
+END_TEST
+
 START_TEST(no_output)
 {
     heed_pipeline *p = begin();
@@ -873,6 +894,7 @@ int main(int argc, char **argv)
     Suite *suite = suite_create("pipeline");
     TCase *tcase = tcase_create("pipeline");
     tcase_add_loop_test(tcase, mistakes, 0, MISTAKES);
+    tcase_add_test(tcase, two_way_transformer_of_no_layers);
     tcase_add_test(tcase, no_output);
     tcase_add_test(tcase, shapes);
     tcase_add_loop_test(tcase, random_graphs, 0, 40);

@@ -20,7 +20,7 @@ heed_cache() {
 }
 
 # group, Debian package, how to see that it (or something as good) is there. The groups: `build` for the library, the
-# command, the tests and the demos; `device` for something to run on where no Vulkan driver is installed; `tests` for
+# command, the tests and the demos; `speech` for what the demo choose says by itself; `device` for something to run on where no Vulkan driver is installed; `tests` for
 # the drivers and checkers of the suite; `drivers` for tests/drivers/run; `oclgrind` for tests/opencl/run; `ci` for what .ci/run adds.
 heed_packages='
 build   gcc                       command:cc
@@ -36,6 +36,8 @@ build   check                     module:check
 build   libpng-dev                module:libpng
 build   libjpeg-dev               module:libjpeg
 build   libjansson-dev            module:jansson
+build   libpcre2-dev              module:libpcre2-8
+speech  espeak-ng                 command:espeak-ng
 device  libvulkan1                library:libvulkan.so.1
 device  mesa-vulkan-drivers       driver:*
 tests   g++                       command:c++

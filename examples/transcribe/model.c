@@ -9,6 +9,7 @@
 
 #include <heed/heed_pipeline.h>
 
+#include "../stereo/picture.h"
 #include "mel.h"
 
 enum { NAME = 64 };
@@ -285,7 +286,7 @@ static void print_log(void *user, enum heed_log_level level, const char *text)
 {
     (void)user;
     (void)level;
-    fprintf(stderr, "transcribe: %s\n", text);
+    fprintf(stderr, "%s: %s\n", picture_program, text);
 }
 
 static bool open_device(struct model *model, enum heed_backend backend, const char *device)

@@ -59,8 +59,7 @@ static float largest(const float *logits, uint32_t first, uint32_t end, uint32_t
     return most;
 }
 
-/* log(sum(exp(logits))) over [first, end) */
-static double log_sum(const float *logits, uint32_t first, uint32_t end)
+double rules_log_sum(const float *logits, uint32_t first, uint32_t end)
 {
     uint32_t place = 0;
     double most = largest(logits, first, end, &place), sum = 0;
@@ -74,7 +73,7 @@ static double log_sum(const float *logits, uint32_t first, uint32_t end)
 
 void rules_hear(struct rules *rules, const float *logits)
 {
-    rules->no_speech = exp(logits[rules->tokens.no_speech] - log_sum(logits, 0, rules->tokens.count));
+    rules->no_speech = exp(logits[rules->tokens.no_speech] - rules_log_sum(logits, 0, rules->tokens.count));
 }
 
 static bool is_time(const struct rules *rules, uint32_t back)
@@ -114,9 +113,9 @@ bool rules_choose(struct rules *rules, float *logits, struct trouble *trouble)
     if (!isfinite(fmaxf(text_most, time_most)))
         return trouble_set(trouble, "no token has a finite logit after %u: the model's weights make no numbers",
                            rules->count);
-    bool times_win = log_sum(logits, tokens->times, tokens->count) > text_most;
+    bool times_win = rules_log_sum(logits, tokens->times, tokens->count) > text_most;
     uint32_t token = times_win ? time : text;
-    rules->log_probability[rules->count] = logits[token] - log_sum(logits, 0, tokens->count);
+    rules->log_probability[rules->count] = logits[token] - rules_log_sum(logits, 0, tokens->count);
     rules->sequence[rules->count++] = token;
     return true;
 }

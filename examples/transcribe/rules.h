@@ -45,6 +45,9 @@ bool rules_go_on(struct rules *rules, uint32_t left);
  * with a single time. */
 void rules_end(struct rules *rules, uint32_t left);
 
+/* log(sum(exp(logits))) over [first, end), in double precision; -infinity where there is nothing else. */
+double rules_log_sum(const float *logits, uint32_t first, uint32_t end);
+
 /* Nobody speaks in it: openai/whisper's thresholds. */
 bool rules_silent(const struct rules *rules);
 

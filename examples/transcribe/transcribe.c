@@ -2,37 +2,28 @@
  * Writes down what is said in a recording: Whisper from end to end on heed. Sound becomes a log-mel spectrogram on the
  * host; two convolutions and the encoder, once per window of 30 s, and the decoder, once per token, are recordings of
  * heed's; the host chooses tokens, and reads off the cross-attention when each word was said. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "../stereo/picture.h"
-#include "bytes.h"
 #include "figure.h"
 #include "listen.h"
 #include "options.h"
-#include "wav.h"
-
-enum {
-    MODEL_BYTES_MAX = 1 << 30, /* medium, in q8_0, is 0.8 GB */
-    SHORTEST = 10,             /* frames: whisper.cpp looks at no less */
-};
+#include "output.h"
+#include "speech.h"
 
 const char *const picture_program = "transcribe";
 
-/* The model's file and what it says, the sound and its spectrogram. */
-struct speech {
-    struct bytes file;
-    struct ggml_model weights;
-    struct tokens tokens;
-    uint32_t language;
-    bool spaceless;
-    struct mel mel;
-    double seconds;
-};
+static const char help[] =
+    "usage: transcribe FILE.wav --model MODEL.bin [options]\n"
+    "Writes down what is said in a recording, and when each word was said: Whisper, by attention.\n"
+    "\n"
+    "  --model M      weights in whisper.cpp's ggml format: f32, f16 or q8_0\n"
+    "  --language L   that is spoken, as its code: en (the default), de, fr, ...\n"
+    "  --out FILE     the picture; default: out/transcribe.png; further windows of 30 s get -2, -3, ...\n"
+    "  --device D     index, UUID or part of a name (see heed devices); default: the best\n"
+    "  --backend B    vulkan or reference (plain C, slow); default: whichever is there\n";
 
 static bool print(const struct trouble *trouble)
 {
@@ -41,62 +32,7 @@ static bool print(const struct trouble *trouble)
     return false;
 }
 
-/* ---------------------------------------------------------------------------------------------------- in */
-
-/* Their words have no spaces between them. */
-static bool is_spaceless(const char *language)
-{
-    static const char *const all[] = {"zh", "ja", "th", "lo", "my", "yue"};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (strcmp(all[i], language) == 0)
-            return true;
-    return false;
-}
-
-static bool read_sound(const char *path, struct speech *speech, struct trouble *trouble)
-{
-    struct bytes bytes;
-    struct wav wav;
-    float *samples = NULL;
-    if (!bytes_read(path, SIZE_MAX / 4, &bytes, trouble))
-        return false;
-    bool ok = wav_parse(bytes.data, bytes.size, path, &wav, trouble) && wav_mono(&wav, path, &samples, trouble);
-    bytes_destroy(&bytes);
-    size_t count = ok ? wav.frames : 0;
-    ok = ok && wav_resample(&samples, &count, wav.rate, MEL_RATE, trouble) &&
-         mel_create(&speech->weights, samples, count, &speech->mel, trouble);
-    free(samples);
-    if (ok && speech->mel.sound <= SHORTEST)
-        ok = trouble_set(trouble, "%s: %zu ms of sound are less than %d", path, count * 1000 / MEL_RATE,
-                         SHORTEST * 10 + 20);
-    speech->seconds = (double)count / MEL_RATE;
-    return ok;
-}
-
-static bool read_all(const struct options *options, struct speech *speech, struct trouble *trouble)
-{
-    if (!bytes_read(options->model, MODEL_BYTES_MAX, &speech->file, trouble) ||
-        !ggml_parse(speech->file.data, speech->file.size, options->model, &speech->weights, trouble))
-        return false;
-    speech->tokens = tokens_of(&speech->weights);
-    speech->language = tokens_language(&speech->tokens, options->language);
-    speech->spaceless = is_spaceless(options->language);
-    if (speech->language == speech->tokens.count)
-        return trouble_set(trouble, "%s does not know the language \"%s\"%s", options->model, options->language,
-                           tokens_multilingual(&speech->tokens) ? "" : ": it is for en alone");
-    return read_sound(options->wav, speech, trouble);
-}
-
 /* ---------------------------------------------------------------------------------------------------- out */
-
-/* Bytes of text for people: nothing that moves a terminal's cursor. */
-static void print_text(struct ggml_token text)
-{
-    for (uint32_t i = 0; i < text.length; i++) {
-        unsigned char c = (unsigned char)text.text[i];
-        putchar(c < 0x20 || c == 0x7f ? '?' : c);
-    }
-}
 
 struct progress {
     uint32_t first; /* frame of the window */
@@ -113,20 +49,8 @@ static void heard(void *user, const struct listener *listener)
     if (token >= times)
         printf(begins ? "[%7.2f ]" : " [%7.2f ]\n", seconds);
     else
-        print_text(tokens_text(&rules->tokens, listener->weights, token));
+        output_text(tokens_text(&rules->tokens, listener->weights, token));
     fflush(stdout);
-}
-
-static void copy_text(const struct speech *speech, const uint32_t *sequence, uint32_t count, char text[FIGURE_LABEL])
-{
-    size_t length = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        struct ggml_token part = tokens_text(&speech->tokens, &speech->weights, sequence[i]);
-        for (uint32_t c = 0; c < part.length && length < FIGURE_LABEL - 1; c++)
-            if (length > 0 || part.text[c] != ' ')
-                text[length++] = part.text[c];
-    }
-    text[length] = '\0';
 }
 
 static void label_row(const struct speech *speech, uint32_t token, char text[FIGURE_LABEL])
@@ -136,7 +60,7 @@ static void label_row(const struct speech *speech, uint32_t token, char text[FIG
     else if (token == speech->tokens.end)
         snprintf(text, FIGURE_LABEL, "<end>");
     else
-        copy_text(speech, &token, 1, text);
+        speech_text(speech, &token, 1, text, FIGURE_LABEL);
 }
 
 static void print_words(const struct figure *figure, const struct align_word *words, const struct rules *rules)
@@ -149,25 +73,9 @@ static void print_words(const struct figure *figure, const struct align_word *wo
             sure += rules->log_probability[words[w].first + i];
         printf("%8.2fs%8.2fs%7.0f%%  ", start + figure->words[w].from * 0.02, start + figure->words[w].to * 0.02,
                100 * exp(sure / words[w].count));
-        print_text((struct ggml_token){figure->words[w].text, (uint32_t)strlen(figure->words[w].text)});
+        output_text((struct ggml_token){figure->words[w].text, (uint32_t)strlen(figure->words[w].text)});
         putchar('\n');
     }
-}
-
-/* out/transcribe.png, out/transcribe-2.png, ... */
-static bool write_picture(const struct picture *picture, const char *out, uint32_t number, struct trouble *trouble)
-{
-    char path[4096];
-    const char *dot = strrchr(out, '.'), *slash = strrchr(out, '/');
-    int stem = (int)(dot != NULL && (slash == NULL || dot > slash) ? (size_t)(dot - out) : strlen(out));
-    int length = number == 1 ? snprintf(path, sizeof path, "%s", out)
-                             : snprintf(path, sizeof path, "%.*s-%u%s", stem, out, number, out + stem);
-    if (length >= (int)sizeof path)
-        return trouble_set(trouble, "%s is too long a name", out);
-    if (!picture_write(path, picture))
-        return false;
-    printf("\npicture in %s: the spectrogram; under it where the decoder looked, token by token\n", path);
-    return true;
 }
 
 /* What the window said, word by word, and its picture. */
@@ -191,7 +99,7 @@ static bool show_window(const struct options *options, const struct speech *spee
         figure.word_count =
             align_words(&rules->tokens, &speech->weights, rules->sequence, rules->count, speech->spaceless, words);
         for (uint32_t w = 0; w < figure.word_count; w++) {
-            copy_text(speech, rules->sequence + words[w].first, words[w].count, said[w].text);
+            speech_text(speech, rules->sequence + words[w].first, words[w].count, said[w].text, FIGURE_LABEL);
             said[w].from = path[words[w].first];
             said[w].to = path[words[w].first + words[w].count];
         }
@@ -200,7 +108,8 @@ static bool show_window(const struct options *options, const struct speech *spee
         align_mean(&rows, looks);
         print_words(&figure, words, rules);
         ok = figure_draw(&figure, &picture);
-        ok = ok && write_picture(&picture, options->out, listener->windows, trouble);
+        ok = ok && output_picture(&picture, options->out, listener->windows,
+                                  "the spectrogram; under it where the decoder looked, token by token", trouble);
         picture_destroy(&picture);
     }
     free(words);
@@ -217,7 +126,7 @@ static bool transcribe(const struct options *options, const struct speech *speec
                        struct trouble *trouble)
 {
     struct progress progress = {0};
-    while (progress.first + SHORTEST < speech->mel.sound) {
+    while (progress.first + SPEECH_SHORTEST < speech->mel.sound) {
         if (!listen(listener, &speech->mel, progress.first, heard, &progress, trouble))
             return false;
         const struct rules *rules = &listener->rules;
@@ -236,30 +145,21 @@ static bool transcribe(const struct options *options, const struct speech *speec
     return true;
 }
 
-/* The folder of the picture, before the work is done for nothing. */
-static bool make_folder(const char *out, struct trouble *trouble)
-{
-    char folder[4096];
-    const char *slash = strrchr(out, '/');
-    if (slash == NULL || slash == out)
-        return true;
-    if (snprintf(folder, sizeof folder, "%.*s", (int)(slash - out), out) >= (int)sizeof folder)
-        return trouble_set(trouble, "%s is too long a name", out);
-    struct stat status;
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return trouble_set(trouble, "%s: %s", folder, strerror(errno));
-    return (stat(folder, &status) == 0 && S_ISDIR(status.st_mode)) ||
-           trouble_set(trouble, "%s is not a folder", folder);
-}
-
 int main(int count, char **words)
 {
-    struct options options = options_parse(count, words);
+    struct options options = options_parse(count, words, help, "out/transcribe.png");
+    if (options.word_count == 0)
+        options_refuse("a recording", "is missing: FILE.wav");
+    if (options.word_count > 1)
+        options_refuse(options.words[1], "is one recording too many");
+    if (options.model == NULL)
+        options_refuse("--model", "is missing: the weights");
     struct speech speech = {0};
     struct listener listener = {0};
     struct trouble trouble = {""};
     struct model *model = NULL;
-    bool ok = read_all(&options, &speech, &trouble) && make_folder(options.out, &trouble) &&
+    bool ok = speech_open(options.model, options.language, &speech, &trouble) &&
+              speech_hear(options.words[0], &speech, &trouble) && output_folder(options.out, &trouble) &&
               model_create(&speech.weights, options.backend, options.device, &model) &&
               listener_create(&speech.weights, model, speech.language, &listener, &trouble) &&
               transcribe(&options, &speech, &listener, &trouble);
@@ -267,8 +167,6 @@ int main(int count, char **words)
         print(&trouble);
     listener_destroy(&listener);
     model_destroy(&model);
-    mel_destroy(&speech.mel);
-    ggml_destroy(&speech.weights);
-    bytes_destroy(&speech.file);
+    speech_close(&speech);
     return ok ? 0 : 1;
 }

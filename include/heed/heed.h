@@ -439,7 +439,7 @@ enum heed_padding {
 };
 
 enum heed_deform_input {
-    HEED_DEFORM_LOCATIONS = 0, /* args locations, weights: as they are */
+    HEED_DEFORM_LOCATIONS = 0, /* args locations, weights: as they are; unweighted: locations, every weight 1 */
     HEED_DEFORM_OFFSETS = 1,   /* args reference, offsets, logits:
                                     weights  = softmax of the logits over all levels and points of a (query, head);
                                                -inf is weight 0, also where all are; +inf or NaN: the outputs are NaN
@@ -461,7 +461,7 @@ struct heed_level {
  *
  *   value       value.dtype [batch][len_value][heads][dim]
  *   locations   f32 [batch][len_q][heads][P][n]      (HEED_DEFORM_LOCATIONS)
- *   weights     f32 [batch][len_q][heads][P]
+ *   weights     f32 [batch][len_q][heads][P]         (not where unweighted)
  *   reference   f32 [batch][len_q][levels or 1][n, or 2 n for boxes]      (HEED_DEFORM_OFFSETS)
  *   offsets     f32 [batch][len_q][heads][P][n]
  *   logits      f32 [batch][len_q][heads][P]
@@ -486,6 +486,8 @@ struct heed_deform_desc {
     enum heed_interpolation interpolation;
     enum heed_padding padding;
     bool align_corners;
+    bool unweighted;               /* HEED_DEFORM_LOCATIONS only: with one point, samples alone, as grid_sample. Not on
+                                      OpenCL */
 
     uint32_t offset_alignment;     /* as in heed_attention_desc */
     const char *kernel;

@@ -120,15 +120,29 @@ struct heed_block_two_way_desc {
 HEED_API heed_value heed_block_two_way(heed_pipeline *pipeline, heed_value tokens, heed_value image,
                                        const struct heed_block_two_way_desc *desc, heed_value *image_out);
 
+/* The whole two-way transformer: `depth` layers, of which the first is `first`, then once more attention of the tokens
+ * to the image, with its residual and post norm. *image_out is what the last layer made of the image. */
+struct heed_block_two_way_transformer_desc {
+    size_t struct_size;
+    uint32_t depth;                               /* 0..64 */
+    const struct heed_block_two_way_desc *layers; /* `depth` of them; their first, token_pos and image_pos do not count */
+    heed_value token_pos, image_pos;              /* of every layer; token_pos none: the tokens themselves, as in SAM */
+    struct heed_block_attention_desc final;       /* of tokens to the image */
+};
+HEED_API heed_value heed_block_two_way_transformer(heed_pipeline *pipeline, heed_value tokens, heed_value image,
+                                                   const struct heed_block_two_way_transformer_desc *desc,
+                                                   heed_value *image_out);
+
 /* The multi-scale deformable attention module (Zhu et al. 2021): value projection of memory
  * [batch][len_value][features], offset and weight heads on x + x_pos, sampling around `reference` [batch][len_q][levels
  * or 1][2, or 4 for boxes], output projection, residual, norm. `deform`: levels and points; input is
- * HEED_DEFORM_OFFSETS. */
+ * HEED_DEFORM_OFFSETS. value_scale: f32 [batch or 1][len_value][1], times the projected values: 0 where memory is
+ * padding. */
 struct heed_block_deform_desc {
     size_t struct_size;
     uint32_t heads;
     heed_value w_value, b_value, w_offset, b_offset, w_weight, b_weight, wo, bo;
-    heed_value x_pos, reference;
+    heed_value x_pos, reference, value_scale;
     const struct heed_deform_desc *deform;
     struct heed_norm post;
     bool no_residual;
@@ -146,6 +160,44 @@ struct heed_block_deform_decoder_desc {
 };
 HEED_API heed_value heed_block_deform_decoder(heed_pipeline *pipeline, heed_value x, heed_value memory,
                                               const struct heed_block_deform_decoder_desc *desc);
+
+/* Attention to deformed points (Xia et al. 2022, DAT: Vision Transformer with Deformable Attention). x is an image,
+ * [batch][height * width][features], and each of `groups` equal parts of its features moves a grid of points of its own:
+ *
+ *     q       = x Wq + bq
+ *     offset  = range * tanh(w_offset GELU(norm(depth-wise convolution of the group's part of q)))
+ *     p       = reference + offset                       the group's points: as many as the convolution has positions
+ *     z       = the group's part of x, sampled at p      bilinear, 0 outside
+ *     k, v    = z Wk + bk, z Wv + bv
+ *     y       = x + (softmax(q k^T / sqrt(dim of a head) + B) v) Wo + bo
+ *     B       = table[head] sampled at (place of the query - p) / 2 + 1/2
+ *
+ * Places are 0..1, from the centre of the first pixel to that of the last along each axis, x before y: PyTorch's -1..1
+ * with align_corners. Heads are of groups in their order, heads / groups each. DAT's own code has reference
+ * (i + 1/2) / (n - 1) and range factor / (n - 1) / 2 for n points along an axis, no biases of w_offset, and
+ * the rows of w_offset for y and x; epsilon is 1e-5. DAT without no_off, dwc_pe, fixed_pe and log_cpb, and in evaluation.
+ *
+ *   conv        f32, f16, bf16 [features / groups][1][kernel][kernel], and conv_bias f32 [features / groups]
+ *   w_offset    [2][features / groups]: x, y
+ *   range       f32 [2]: x, y
+ *   reference   f32 [points][2], rows of points one after the other
+ *   query_place f32 [height * width][2]: 1/2 + half the place of each query; without a table: none
+ *   table       f32 [heads][2 height - 1][2 width - 1], as PyTorch keeps it; none: no B
+ *
+ * The result is f32, like those of the other blocks. */
+struct heed_block_dat_desc {
+    size_t struct_size;
+    uint32_t height, width, heads, groups; /* groups 0 = 1 */
+    uint32_t stride, padding;              /* of the convolution, along both axes; stride 0 = 1. DAT: kernel / 2 */
+    struct heed_projections weights;       /* wv none: values are the keys */
+    heed_value conv, conv_bias, w_offset, range, reference;
+    struct heed_norm norm; /* of the convolution's result */
+    heed_value table, query_place;
+    struct heed_norm pre; /* of x; the residual is x itself */
+    bool no_residual;
+    enum heed_dtype dtype; /* of what lies between the ops, but places and B */
+};
+HEED_API heed_value heed_block_dat(heed_pipeline *pipeline, heed_value x, const struct heed_block_dat_desc *desc);
 
 #ifdef __cplusplus
 }

@@ -256,7 +256,8 @@ HEED_API heed_value heed_attend(heed_pipeline *pipeline, heed_value q, heed_valu
 /* Multi-scale deformable attention as heed.h defines it, its form, levels and sampling as in `deform`, where batch,
  * len_q, heads, dim, len_value, value and o are 0: the values say them. value [batch][len_value][heads][dim];
  * coordinates and weights, offsets and logits [batch][len_q][heads][...] with as many elements as heed.h says, packed;
- * reference [batch][len_q][levels or 1][2 or more], for HEED_DEFORM_OFFSETS only. -> o [batch][len_q][heads * dim]. */
+ * reference [batch][len_q][levels or 1][2 or more], for HEED_DEFORM_OFFSETS only; no weights where `deform` is
+ * unweighted. -> o [batch][len_q][heads * dim]. */
 struct heed_sample_desc {
     size_t struct_size;
     heed_value reference;

@@ -57,6 +57,7 @@ static const struct option options[] = {
     {OPTION_NUMBER, "threshold", "X", "slower is more than X times the time, and beyond the spread; default 1.1",
      AT(threshold)},
     WHERE_OPTIONS(struct values, device),
+    KERNEL_OPTION(struct values, device),
 };
 
 const struct command cli_bench = {

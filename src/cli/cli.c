@@ -15,6 +15,7 @@ struct entry {
 static const struct entry entries[] = {
     {&cli_attention, cli_run_attention},
     {&cli_deform, cli_run_deform},
+    {&cli_block, cli_run_block},
     {&cli_explain_attention, cli_run_explain_attention},
     {&cli_explain_deform, cli_run_explain_deform},
     {&cli_bench, cli_run_bench},
@@ -25,7 +26,7 @@ enum { ENTRY_COUNT = sizeof entries / sizeof *entries };
 
 static void print_help(FILE *stream)
 {
-    fputs("usage: heed COMMAND [options]\n\nAttention on any GPU, for .npy files.\n\n", stream);
+    fputs("usage: heed COMMAND [options]\n\nAttention on any GPU, for .npy and safetensors files.\n\n", stream);
     for (int i = 0; i < ENTRY_COUNT; i++)
         fprintf(stream, "  heed %-18s  %s\n", entries[i].command->name, entries[i].command->summary);
     fputs("\nheed COMMAND --help tells its options; heed --version the version.\n"

@@ -5,11 +5,12 @@
 
 #include "options.h"
 
-extern const struct command cli_attention, cli_bench, cli_deform, cli_devices, cli_explain_attention,
-    cli_explain_deform, cli_selftest;
+extern const struct command cli_attention, cli_bench, cli_block, cli_deform, cli_devices,
+    cli_explain_attention, cli_explain_deform, cli_selftest;
 
 bool cli_run_attention(int argc, char *const *argv, struct fault *fault);
 bool cli_run_bench(int argc, char *const *argv, struct fault *fault);
+bool cli_run_block(int argc, char *const *argv, struct fault *fault);
 bool cli_run_deform(int argc, char *const *argv, struct fault *fault);
 bool cli_run_devices(int argc, char *const *argv, struct fault *fault);
 bool cli_run_explain_attention(int argc, char *const *argv, struct fault *fault);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OPTIONS = 64, MAX_WORD = 31, HELP_WIDTH = 100, HELP_COLUMN = 30 };
+enum { MAX_OPTIONS = 64, MAX_WORD = 63, HELP_WIDTH = 100, HELP_COLUMN = 30 };
 
 /* ---- misspelled words */
 
@@ -236,8 +236,7 @@ bool options_parse(const struct command *command, int argc, char *const *argv, v
 
 /* ---- help */
 
-/* Words, broken before HELP_WIDTH; further lines begin at `indent`. */
-static void print_words(const char *text, int column, int indent)
+void options_print_words(const char *text, int column, int indent)
 {
     while (*text) {
         int length = (int)strcspn(text, " \n");
@@ -268,13 +267,13 @@ static void print_option(const struct option *o)
         column = 0;
     }
     printf("%*s", HELP_COLUMN - column, "");
-    print_words(o->help, HELP_COLUMN, HELP_COLUMN);
+    options_print_words(o->help, HELP_COLUMN, HELP_COLUMN);
 }
 
 void options_print_help(const struct command *command)
 {
     printf("usage: heed %s [options]\n\n", command->name);
-    print_words(command->about, 0, 0);
+    options_print_words(command->about, 0, 0);
     for (size_t i = 0; i < command->option_count; i++) {
         if (command->options[i].kind == OPTION_HEADING)
             printf("\n%s\n", command->options[i].name);
@@ -283,6 +282,6 @@ void options_print_help(const struct command *command)
     }
     if (command->notes) {
         putchar('\n');
-        print_words(command->notes, 0, 0);
+        options_print_words(command->notes, 0, 0);
     }
 }

@@ -42,6 +42,8 @@ struct command {
 bool options_parse(const struct command *command, int argc, char *const *argv, void *values, bool *help,
                    struct fault *fault);
 void options_print_help(const struct command *command);
+/* The text at `column` of a line, broken at words; further lines begin at `indent`. */
+void options_print_words(const char *text, int column, int indent);
 
 /* The word among `count` that `text` is most likely a misspelling of, or NULL. */
 const char *options_nearest(const char *text, const char *const *words, size_t count);

@@ -75,8 +75,8 @@ void run_add_output(struct run_job *job, const char *arg, const char *path, uint
 }
 
 struct tensors {
-    struct heed_arg args[RUN_MAX_INPUTS + RUN_MAX_OUTPUTS];
-    heed_buffer *buffers[RUN_MAX_INPUTS + RUN_MAX_OUTPUTS];
+    struct heed_arg *args;
+    heed_buffer **buffers;
     uint32_t count;
 };
 
@@ -133,54 +133,14 @@ static bool upload(const struct session *session, const struct run_input *input,
     return done;
 }
 
-static bool prepare(const struct session *session, heed_plan *plan, const struct run_job *job, struct tensors *tensors,
-                    struct fault *fault)
+static bool upload_input(const struct session *session, void *user, const struct heed_arg_info *arg,
+                         heed_buffer *buffer, struct fault *fault)
 {
-    struct heed_plan_info info;
-    heed_plan_get_info(plan, &info);
-    for (uint32_t i = 0; i < info.args; i++) {
-        struct heed_arg_info arg;
-        if (!session_ok(session, heed_plan_get_arg(plan, i, &arg), "arguments", fault))
-            return false;
-        const struct run_input *input = NULL;
-        for (uint32_t j = 0; j < job->input_count; j++)
-            if (strcmp(job->inputs[j].arg, arg.name) == 0)
-                input = &job->inputs[j];
-        heed_buffer **buffer = &tensors->buffers[tensors->count];
-        uint64_t bytes = arg.bytes > 0 ? (arg.bytes + 3) / 4 * 4 : 4;
-        if (!session_ok(session, heed_buffer_create(session->device, bytes, buffer), arg.name, fault))
-            return false;
-        tensors->args[tensors->count++] = (struct heed_arg){arg.name, *buffer, 0};
-        if (!arg.output && !input)
-            return fault_failed(fault, "nothing is given for the argument %s", arg.name);
-        if (!arg.output && !upload(session, input, &arg, *buffer, fault))
-            return false;
-    }
-    return true;
-}
-
-static bool compute(const struct session *session, heed_plan *plan, const struct tensors *tensors, bool time,
-                    struct fault *fault)
-{
-    heed_fence *fence = NULL;
-    struct timespec start, end;
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    if (!session_ok(session, heed_run(plan, tensors->args, tensors->count, &fence), "run", fault))
-        return false;
-    bool done = session_ok(session, heed_fence_wait(fence, UINT64_MAX), "run", fault);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    if (done && session->verbose)
-        fprintf(stderr, "heed %s: ran for %.3f ms, with what the driver compiles only now\n", session->command,
-                1e3 * (double)(end.tv_sec - start.tv_sec) + 1e-6 * (double)(end.tv_nsec - start.tv_nsec));
-    uint64_t ns;
-    if (done && time) {
-        if (heed_fence_get_device_ns(fence, &ns) == HEED_OK)
-            printf("device time %.3f ms on %s\n", (double)ns * 1e-6, session->info.name);
-        else
-            printf("device time unknown: %s has no timestamps\n", session->info.name);
-    }
-    heed_fence_destroy(&fence);
-    return done;
+    const struct run_job *job = user;
+    for (uint32_t j = 0; j < job->input_count; j++)
+        if (strcmp(job->inputs[j].arg, arg->name) == 0)
+            return upload(session, &job->inputs[j], arg, buffer, fault);
+    return fault_failed(fault, "nothing is given for the argument %s", arg->name);
 }
 
 static bool download(const struct session *session, const struct heed_arg_info *arg, heed_buffer *buffer,
@@ -212,18 +172,89 @@ static bool download(const struct session *session, const struct heed_arg_info *
     return done;
 }
 
-static bool save(const struct session *session, heed_plan *plan, const struct run_job *job,
-                 const struct tensors *tensors, struct output_set *files, struct fault *fault)
+static bool save_output(const struct session *session, void *user, const struct heed_arg_info *arg, heed_buffer *buffer,
+                        struct output_set *files, struct fault *fault)
 {
-    for (uint32_t i = 0; i < job->output_count; i++) {
-        for (uint32_t j = 0; j < tensors->count; j++) {
-            struct heed_arg_info arg;
-            if (strcmp(tensors->args[j].name, job->outputs[i].arg) != 0)
-                continue;
-            if (!session_ok(session, heed_plan_get_arg(plan, j, &arg), "arguments", fault) ||
-                !download(session, &arg, tensors->buffers[j], &job->outputs[i], &files->files[i], fault))
-                return false;
-        }
+    const struct run_job *job = user;
+    for (uint32_t i = 0; i < job->output_count; i++)
+        if (strcmp(job->outputs[i].arg, arg->name) == 0)
+            return download(session, arg, buffer, &job->outputs[i], &files->files[i], fault);
+    return true;
+}
+
+static bool open_outputs(void *user, struct output_set *files, struct fault *fault)
+{
+    const struct run_job *job = user;
+    bool done = true;
+    for (uint32_t i = 0; done && i < job->output_count; i++)
+        done = output_open(files, job->outputs[i].path, fault);
+    return done;
+}
+
+bool run_job(struct session *session, heed_plan *plan, struct run_job *job, struct fault *fault)
+{
+    const struct run_io io = {job, open_outputs, upload_input, save_output};
+    return run_plan(session, plan, &io, job->time, fault);
+}
+
+/* ---- a plan, wherever its tensors come from */
+
+static bool prepare(const struct session *session, heed_plan *plan, const struct run_io *io, struct tensors *tensors,
+                    struct fault *fault)
+{
+    struct heed_plan_info info;
+    heed_plan_get_info(plan, &info);
+    tensors->args = calloc(info.args + 1, sizeof *tensors->args);
+    tensors->buffers = calloc(info.args + 1, sizeof(heed_buffer *));
+    if (!tensors->args || !tensors->buffers)
+        return fault_failed(fault, "out of host memory");
+    for (uint32_t i = 0; i < info.args; i++) {
+        struct heed_arg_info arg;
+        if (!session_ok(session, heed_plan_get_arg(plan, i, &arg), "arguments", fault))
+            return false;
+        heed_buffer **buffer = &tensors->buffers[i];
+        uint64_t bytes = arg.bytes > 0 ? (arg.bytes + 3) / 4 * 4 : 4;
+        if (!session_ok(session, heed_buffer_create(session->device, bytes, buffer), arg.name, fault))
+            return false;
+        tensors->args[tensors->count++] = (struct heed_arg){arg.name, *buffer, 0};
+        if (!arg.output && !io->upload(session, io->user, &arg, *buffer, fault))
+            return false;
+    }
+    return true;
+}
+
+static bool compute(const struct session *session, heed_plan *plan, const struct tensors *tensors, bool time,
+                    struct fault *fault)
+{
+    heed_fence *fence = NULL;
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if (!session_ok(session, heed_run(plan, tensors->args, tensors->count, &fence), "run", fault))
+        return false;
+    bool done = session_ok(session, heed_fence_wait(fence, UINT64_MAX), "run", fault);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    if (done && session->verbose)
+        fprintf(stderr, "heed %s: ran for %.3f ms, with what the driver compiles only now\n", session->command,
+                1e3 * (double)(end.tv_sec - start.tv_sec) + 1e-6 * (double)(end.tv_nsec - start.tv_nsec));
+    uint64_t ns;
+    if (done && time) {
+        if (heed_fence_get_device_ns(fence, &ns) == HEED_OK)
+            printf("device time %.3f ms on %s\n", (double)ns * 1e-6, session->info.name);
+        else
+            printf("device time unknown: %s has no timestamps\n", session->info.name);
+    }
+    heed_fence_destroy(&fence);
+    return done;
+}
+
+static bool save(const struct session *session, heed_plan *plan, const struct run_io *io, const struct tensors *tensors,
+                 struct output_set *files, struct fault *fault)
+{
+    for (uint32_t i = 0; i < tensors->count; i++) {
+        struct heed_arg_info arg;
+        if (!session_ok(session, heed_plan_get_arg(plan, i, &arg), "arguments", fault) ||
+            (arg.output && !io->save(session, io->user, &arg, tensors->buffers[i], files, fault)))
+            return false;
     }
     return output_commit(files, fault);
 }
@@ -249,24 +280,24 @@ static void tell_plan(const struct session *session, const heed_plan *plan)
             (double)info.scratch_bytes * 1e-6, pipelines);
 }
 
-bool run_job(struct session *session, heed_plan *plan, const struct run_job *job, struct fault *fault)
+bool run_plan(struct session *session, heed_plan *plan, const struct run_io *io, bool time, struct fault *fault)
 {
     struct tensors tensors = {.count = 0};
     struct output_set files = {.count = 0};
     if (session->verbose)
         tell_plan(session, plan);
     output_guard(&files);
-    bool done = true;
-    for (uint32_t i = 0; done && i < job->output_count; i++)
-        done = output_open(&files, job->outputs[i].path, fault);
+    bool done = io->open(io->user, &files, fault);
     progress_say(session->progress, "reading");
-    done = done && prepare(session, plan, job, &tensors, fault);
+    done = done && prepare(session, plan, io, &tensors, fault);
     progress_say(session->progress, session->computing);
-    done = done && compute(session, plan, &tensors, job->time, fault);
+    done = done && compute(session, plan, &tensors, time, fault);
     progress_say(session->progress, "writing");
-    done = done && save(session, plan, job, &tensors, &files, fault);
+    done = done && save(session, plan, io, &tensors, &files, fault);
     for (uint32_t i = 0; i < tensors.count; i++)
         heed_buffer_destroy(&tensors.buffers[i]);
+    free(tensors.args);
+    free(tensors.buffers);
     output_close(&files);
     if (done && session->fell_back)
         fprintf(stderr, "heed %s: no Vulkan device is here; computed by the (slow) reference\n", session->command);

@@ -9,6 +9,7 @@
 
 #include "convert.h"
 #include "options.h"
+#include "output.h"
 #include "progress.h"
 #include "store.h"
 
@@ -27,12 +28,16 @@ struct device_options {
      offsetof(type, member.device)}, \
     {OPTION_CHOICE, "backend", "auto|reference|vulkan|opencl", "default: auto, see heed devices", \
      offsetof(type, member.backend)}, \
-    {OPTION_TEXT, "kernel", "NAME", "exactly this kernel; heed explain lists them", offsetof(type, member.kernel)}, \
     {OPTION_FLAG, "verbose", NULL, "say on stderr what was chosen", offsetof(type, member.verbose)}
-#define DEVICE_OPTIONS(type, member) \
-    WHERE_OPTIONS(type, member), \
+#define KERNEL_OPTION(type, member) \
+    {OPTION_TEXT, "kernel", "NAME", "exactly this kernel; heed explain lists them", offsetof(type, member.kernel)}
+#define CACHE_OPTION(type, member) \
     {OPTION_FLAG, "no-cache", NULL, "neither use nor keep compiled pipelines (in ~/.cache/heed)", \
      offsetof(type, member.no_cache)}
+#define DEVICE_OPTIONS(type, member) \
+    WHERE_OPTIONS(type, member), \
+    KERNEL_OPTION(type, member), \
+    CACHE_OPTION(type, member)
 /* clang-format on */
 
 /* ---- a context, a device, and the last message of the library */
@@ -114,6 +119,19 @@ void run_add_output(struct run_job *job, const char *arg, const char *path, uint
                     uint64_t c, uint64_t d);
 /* "2 pipelines in 31 ms, 2 of them from the cache" */
 void run_pipelines_text(const struct session *session, const struct heed_plan_info *info, char text[96]);
-bool run_job(struct session *session, heed_plan *plan, const struct run_job *job, struct fault *fault);
+bool run_job(struct session *session, heed_plan *plan, struct run_job *job, struct fault *fault);
+
+/* Where the tensors of a plan come from, and where they go. */
+struct run_io {
+    void *user;
+    bool (*open)(void *user, struct output_set *files, struct fault *fault); /* everything that will be written */
+    bool (*upload)(const struct session *session, void *user, const struct heed_arg_info *arg, heed_buffer *buffer,
+                   struct fault *fault);
+    /* An output of the plan; not to be written is no error. */
+    bool (*save)(const struct session *session, void *user, const struct heed_arg_info *arg, heed_buffer *buffer,
+                 struct output_set *files, struct fault *fault);
+};
+/* `time`: the device's time is printed on stdout. */
+bool run_plan(struct session *session, heed_plan *plan, const struct run_io *io, bool time, struct fault *fault);
 
 #endif

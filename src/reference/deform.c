@@ -89,7 +89,7 @@ static double find_weights(const struct call *c, uint64_t slot, double *weight)
     double sum = 0.0;
     if (c->desc->input == HEED_DEFORM_LOCATIONS) {
         for (uint32_t p = 0; p < points; p++)
-            weight[p] = load(c, HEED_ARG_WEIGHTS, slot * points + p);
+            weight[p] = c->desc->unweighted ? 1.0 : load(c, HEED_ARG_WEIGHTS, slot * points + p);
         return 0.0;
     }
     double highest = -INFINITY;

@@ -3,7 +3,8 @@
  * accepts has exactly the data that it claims.
  *
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude -Isrc -Isrc/cli -D_POSIX_C_SOURCE=200809L
- *         tests/fuzz/fuzz_npy.c src/cli/npy.c src/cli/fault.c src/problem.c src/dtype.c -lm -o fuzz_npy && ./fuzz_npy
+ *         -DHEED_VERSION='""' tests/fuzz/fuzz_npy.c src/cli/npy.c src/cli/fault.c src/context.c src/problem.c
+ *         src/dtype.c -lm -o fuzz_npy && ./fuzz_npy
  *
  * With -DHEED_FUZZ_MAIN it is a program that reads the files named by its arguments: for AFL, and for replaying. */
 #include <stdlib.h>

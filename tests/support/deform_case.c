@@ -5,7 +5,7 @@
  *   points=4 (or one number for each level: 4,2)   starts=gaps (levels in reverse order, with rows of nobody between)
  *   dtype=f16/f32 (value/o, or one for both)   layout=packed|bhsd|gaps|shared   alignment=BYTES
  *   input=locations|offsets|boxes per_level offset_scale=X
- *   interpolation=linear|nearest padding=zeros|border align_corners
+ *   interpolation=linear|nearest padding=zeros|border align_corners unweighted
  *   places=wide|pixels|halves|wild logits=normal|heavy|infinite poison */
 #include "deform_naive.h"
 #include "test_case.h"
@@ -161,6 +161,7 @@ static void parse(struct test_case *test, struct test_words *words)
     d->interpolation = (enum heed_interpolation)test_words_choice(words, "interpolation", interpolations, 0);
     d->padding = (enum heed_padding)test_words_choice(words, "padding", paddings, 0);
     d->align_corners = test_words_has(words, "align_corners");
+    d->unweighted = test_words_has(words, "unweighted");
     test->deform_inputs.places = test_words_choice(words, "places", places, PLACES_WIDE);
     test->deform_inputs.logits = test_words_choice(words, "logits", logits, LOGITS_NORMAL);
     test->deform_inputs.poison = test_words_has(words, "poison");

@@ -49,7 +49,7 @@ static void find_weights(struct naive *n)
     float highest = -INFINITY, sum = 0;
     double sum_error = 0;
     for (uint32_t i = 0; i < points; i++) {
-        n->weight[i] = at(n, logits ? HEED_ARG_LOGITS : HEED_ARG_WEIGHTS, n->slot * points + i);
+        n->weight[i] = n->d->unweighted ? 1 : at(n, logits ? HEED_ARG_LOGITS : HEED_ARG_WEIGHTS, n->slot * points + i);
         n->weight_error[i] = 0;
         highest = fmaxf(highest, n->weight[i]);
     }

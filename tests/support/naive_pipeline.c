@@ -195,12 +195,13 @@ static void sample_head(struct naive_call *call, const struct heed_deform_proble
 {
     const struct heed_deform_desc *d = &p->desc;
     const uint64_t row = b * d->len_q + q, slot = row * d->heads + h;
-    const float *places = call->in[1].data + slot * p->points * 2, *logits = call->in[2].data + slot * p->points;
+    const float *places = call->in[1].data + slot * p->points * 2;
+    const float *logits = d->unweighted ? NULL : call->in[2].data + slot * p->points;
     const bool offsets = d->input == HEED_DEFORM_OFFSETS;
     float top = -INFINITY, sum = 0;
-    for (uint32_t i = 0; i < p->points; i++)
+    for (uint32_t i = 0; offsets && i < p->points; i++)
         top = fmaxf(top, logits[i]);
-    for (uint32_t i = 0; i < p->points; i++)
+    for (uint32_t i = 0; offsets && i < p->points; i++)
         sum += expf(logits[i] - top);
     for (uint64_t f = 0; f < d->dim; f++) {
         float o = 0;
@@ -219,7 +220,7 @@ static void sample_head(struct naive_call *call, const struct heed_deform_proble
                         x[a] = reference[a] + (d->reference_boxes
                                                    ? x[a] / (float)level->points * reference[2 + a] * d->offset_scale
                                                    : x[a] / size[a]);
-                    x[a] = x[a] * size[a] - 0.5f;
+                    x[a] = d->align_corners ? x[a] * (size[a] - 1) : x[a] * size[a] - 0.5f;
                     low[a] = floorf(x[a]);
                     x[a] -= low[a];
                 }
@@ -228,7 +229,7 @@ static void sample_head(struct naive_call *call, const struct heed_deform_proble
                                 pixel(v, level, b, h, f, low[0] + 1, low[1]) * x[0] * (1 - x[1]) +
                                 pixel(v, level, b, h, f, low[0], low[1] + 1) * (1 - x[0]) * x[1] +
                                 pixel(v, level, b, h, f, low[0] + 1, low[1] + 1) * x[0] * x[1];
-                o += (offsets ? expf(logits[i] - top) / sum : logits[i]) * s;
+                o += (offsets ? expf(logits[i] - top) / sum : logits ? logits[i] : 1) * s;
             }
         }
         naive_set(&call->out[0], 0, b, q, h * d->dim + f, o);
@@ -241,8 +242,8 @@ static void sample(struct naive_call *call)
     if (!p || heed_sample_problem(call->graph, call->node, p) != HEED_OK)
         abort();
     if (p->desc.axes != 2 || p->desc.interpolation != HEED_INTERPOLATION_LINEAR ||
-        p->desc.padding != HEED_PADDING_ZEROS || p->desc.align_corners)
-        call->why = "sample in 3-D, nearest, with border or corners aligned";
+        p->desc.padding != HEED_PADDING_ZEROS)
+        call->why = "sample in 3-D, nearest or with border";
     for (uint64_t b = 0; !call->why && b < p->desc.batch; b++)
         for (uint64_t q = 0; q < p->desc.len_q; q++)
             for (uint64_t h = 0; h < p->desc.heads; h++)

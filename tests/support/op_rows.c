@@ -190,7 +190,11 @@ static void sample(struct op_case *c, struct test_words *words)
         op_input(c, "value", op_dtype(words, "value", HEED_F32), heed_shape_4(batch, rows, heads, dim), OP_FILL_NORMAL);
     heed_value places = op_input(c, "places", HEED_F32, heed_shape_4(batch, len_q, heads, points * 2),
                                  offsets ? OP_FILL_NORMAL : OP_FILL_UNIT);
-    heed_value weights = op_input(c, "weights", HEED_F32, heed_shape_4(batch, len_q, heads, points), OP_FILL_NORMAL);
+    deform.align_corners = test_words_has(words, "align_corners");
+    deform.unweighted = test_words_has(words, "unweighted");
+    heed_value weights =
+        deform.unweighted ? none
+                          : op_input(c, "weights", HEED_F32, heed_shape_4(batch, len_q, heads, points), OP_FILL_NORMAL);
     if (offsets)
         d.reference = op_input(c, "reference", HEED_F32, heed_shape_4(batch, len_q, 1, deform.reference_boxes ? 4 : 2),
                                OP_FILL_UNIT);
@@ -219,5 +223,6 @@ const struct op_row test_pipelines[] = {
     {"block_pooling", HEED_NODE_KIND_COUNT, op_block_pooling},
     {"block_two_way", HEED_NODE_KIND_COUNT, op_block_two_way},
     {"block_deform_decoder", HEED_NODE_KIND_COUNT, op_block_deform_decoder},
+    {"block_dat", HEED_NODE_KIND_COUNT, op_block_dat},
 };
 const uint32_t test_pipeline_count = sizeof test_pipelines / sizeof *test_pipelines;

@@ -200,8 +200,22 @@ void op_block_two_way(struct op_case *c, struct test_words *words)
     d.image_to_token.post = norm(&it, s.dim);
     d.feed_forward.post = norm(&ff, s.dim);
     d.feed_forward.activation = HEED_RELU;
-    heed_value seen = none;
-    heed_pipeline_output(c->p, "tokens_out", heed_block_two_way(c->p, tokens, image, &d, &seen));
+    heed_value seen = none, out;
+    if (test_words_has(words, "transformer")) {
+        const struct heed_block_two_way_desc layers[] = {d, d};
+        const struct heed_block_two_way_transformer_desc whole = {
+            .struct_size = sizeof whole,
+            .depth = 2,
+            .layers = layers,
+            .token_pos = d.token_pos,
+            .image_pos = d.image_pos,
+            .final = d.token_to_image,
+        };
+        out = heed_block_two_way_transformer(c->p, tokens, image, &whole, &seen);
+    } else {
+        out = heed_block_two_way(c->p, tokens, image, &d, &seen);
+    }
+    heed_pipeline_output(c->p, "tokens_out", out);
     heed_pipeline_output(c->p, "image_out", seen);
 }
 
@@ -239,8 +253,49 @@ void op_block_deform_decoder(struct op_case *c, struct test_words *words)
                   .dtype = s.type},
         .feed_forward = feed_forward(&ff, s.dim, 2 * s.dim),
     };
+    if (test_words_has(words, "padded"))
+        d.cross.value_scale = op_input(c, "padding", HEED_F32, heed_shape_3(1, rows, 1), OP_FILL_UNIT);
     d.self.x_pos = pos;
     d.self.post = norm(&self, s.dim);
     d.feed_forward.post = norm(&ff, s.dim);
     heed_pipeline_output(c->p, "y", heed_block_deform_decoder(c->p, x, memory, &d));
+}
+
+void op_block_dat(struct op_case *c, struct test_words *words)
+{
+    const struct sizes s = sizes_of(words);
+    const struct maker a = {c, "a", s.weight}, n = {c, "n", s.weight}, pre = {c, "pre", s.weight};
+    const uint32_t height = test_words_number(words, "height", 6), width = test_words_number(words, "width", 8);
+    const uint32_t groups = test_words_number(words, "groups", 2), part = s.dim / groups;
+    const uint32_t kernel = test_words_number(words, "kernel", 3), stride = test_words_number(words, "stride", 2);
+    const uint32_t rows = (height + 2 * (kernel / 2) - kernel) / stride + 1;
+    const uint32_t columns = (width + 2 * (kernel / 2) - kernel) / stride + 1;
+    const heed_value x = op_input(c, "x", HEED_F32, heed_shape_3(s.batch, height * width, s.dim), OP_FILL_NORMAL);
+    const struct heed_block_attention_desc projections = attention(&a, s.dim, s.dim, s.dim, s.heads);
+    struct heed_block_dat_desc d = {
+        .struct_size = sizeof d,
+        .height = height,
+        .width = width,
+        .heads = s.heads,
+        .groups = groups,
+        .stride = stride,
+        .padding = kernel / 2,
+        .weights = projections.weights,
+        .conv = op_input(c, "conv", s.weight == HEED_Q8_0 ? HEED_F32 : s.weight, heed_shape_4(part, 1, kernel, kernel),
+                         OP_FILL_WEIGHT),
+        .conv_bias = vector(&a, "conv_bias", part, OP_FILL_WEIGHT),
+        .w_offset = op_input(c, "w_offset", HEED_F32, heed_shape_2(2, part), OP_FILL_WEIGHT),
+        .range = op_input(c, "range", HEED_F32, heed_shape_1(2), OP_FILL_POSITIVE),
+        .reference = op_input(c, "reference", HEED_F32, heed_shape_2(rows * columns, 2), OP_FILL_UNIT),
+        .norm = norm(&n, part),
+        .no_residual = test_words_has(words, "alone"),
+        .dtype = s.type,
+    };
+    if (test_words_has(words, "pre"))
+        d.pre = norm(&pre, s.dim);
+    if (!test_words_has(words, "no_bias")) {
+        d.table = op_input(c, "table", HEED_F32, heed_shape_3(s.heads, 2 * height - 1, 2 * width - 1), OP_FILL_NORMAL);
+        d.query_place = op_input(c, "query_place", HEED_F32, heed_shape_2(height * width, 2), OP_FILL_UNIT);
+    }
+    heed_pipeline_output(c->p, "y", heed_block_dat(c->p, x, &d));
 }

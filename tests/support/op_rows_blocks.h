@@ -11,5 +11,6 @@ void op_block_co_attention(struct op_case *c, struct test_words *words);
 void op_block_pooling(struct op_case *c, struct test_words *words);
 void op_block_two_way(struct op_case *c, struct test_words *words);
 void op_block_deform_decoder(struct op_case *c, struct test_words *words);
+void op_block_dat(struct op_case *c, struct test_words *words);
 
 #endif
