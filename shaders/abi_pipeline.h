@@ -4,6 +4,11 @@
 #define HEED_ABI_PIPELINE_H
 
 #define HEED_DT_Q8_0 5
+#define HEED_Q8_BLOCK 32 /* int8 behind their scale, an f16 */
+#define HEED_Q8_HALVES 17
+
+/* Of a work group of combine, append and the ops of HEED_POINTS_PUSH: fours of elements. */
+#define HEED_QUADS_OF_GROUP 64
 
 /* ---- combine: o = activation(scale * a) + b, or * b, or without b. Four axes, of which the first is groups.z and the
  * last one is taken four elements at a time; strides of 0 repeat. */
@@ -30,7 +35,8 @@
     HEED_F(scale)
 
 /* ---- norm: a row of features less its mean (layer norm), divided by its deviation or its root of mean squares. A work
- * group has ROWS rows, each with its share of the invocations. */
+ * group has HEED_NORM_GROUP / LANES rows, in Vulkan each with its share of the invocations. */
+#define HEED_NORM_GROUP 64
 #define HEED_NORM_X 0
 #define HEED_NORM_GAIN 1
 #define HEED_NORM_BIAS 2
@@ -65,9 +71,11 @@
 #define HEED_LINEAR_SPEC_DTYPES 2 /* x | w << 4 | residual << 8 | y << 12 */
 #define HEED_LINEAR_SPEC_VECTOR 3
 #define HEED_LINEAR_SPEC_ROWS 4    /* of a work group; linear: of an invocation */
-#define HEED_LINEAR_SPEC_COLUMNS 5 /* of an invocation */
+#define HEED_LINEAR_SPEC_COLUMNS 5 /* of an invocation; linear_rows: a multiple of 16 */
 #define HEED_LINEAR_SPEC_CHUNK 6   /* features at a time; linear_vector: invocations that share a column */
 #define HEED_LINEAR_SPEC_COUNT 7
+#define HEED_LINEAR_PLAIN 32      /* OpenCL's linear: rows, and columns, of a work group */
+#define HEED_LINEAR_ROWS_MOST 192 /* linear_rows: rows of a work group */
 #define HEED_LINEAR_HAS_BIAS (1u << 4)
 #define HEED_LINEAR_HAS_RESIDUAL (1u << 5)
 #define HEED_LINEAR_TRANSPOSED (1u << 6) /* W is [in][out] */

@@ -13,7 +13,6 @@ layout(constant_id = HEED_COMBINE_SPEC_VECTOR) const bool HEED_VECTOR = false;
 
 layout(push_constant) uniform Push { HEED_COMBINE_PUSH } push;
 
-#include "score.h"
 #include "activation.h"
 #include "tensor.glsl"
 
@@ -23,7 +22,6 @@ HEED_TENSOR_OUT(o, HEED_COMBINE_O)
 
 const uint DT_A = DTYPES & 15u, DT_B = (DTYPES >> 4) & 15u, DT_O = (DTYPES >> 8) & 15u;
 const uint ACTIVATION = FLAGS & 15u;
-#define flag(bit) ((FLAGS & (bit)) != 0u)
 
 vec4 load_a(uint e, uint d, uint n)
 {

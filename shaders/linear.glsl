@@ -15,7 +15,6 @@ layout(push_constant) uniform Push { HEED_CONV_PUSH } push;
 layout(push_constant) uniform Push { HEED_LINEAR_PUSH } push;
 #endif
 
-#include "score.h"
 #include "activation.h"
 #include "tensor.glsl"
 
@@ -29,7 +28,6 @@ const uint WG = gl_WorkGroupSize.x;
 const uint DT_X = DTYPES & 15u, DT_W = (DTYPES >> 4) & 15u, DT_RESIDUAL = (DTYPES >> 8) & 15u,
            DT_Y = (DTYPES >> 12) & 15u;
 const bool TRANSPOSED = (FLAGS & HEED_LINEAR_TRANSPOSED) != 0u;
-#define flag(bit) ((FLAGS & (bit)) != 0u)
 
 #ifdef HEED_CONV
 #include "conv.glsl"

@@ -10,11 +10,11 @@ layout(constant_id = HEED_POINTS_SPEC_VECTOR) const bool HEED_VECTOR = false;
 
 layout(push_constant) uniform Push { HEED_POINTS_PUSH } push;
 
+#include "language.h"
 #include "tensor.glsl"
 
 const uint DT_X = DTYPES & 15u, DT_O = (DTYPES >> 4) & 15u;
 const uvec4 HEED_FOUR = uvec4(0u, 1u, 2u, 3u);
-#define flag(bit) ((FLAGS & (bit)) != 0u)
 
 // In the box: along axes 0 to 2, the first of the features, and how many of them there are from there on. False: none.
 bool heed_point(out uvec4 at, out uint n)

@@ -5,7 +5,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "abi.h"
 #include "points.glsl"
-#include "score.h"
+#include "reals.h"
 
 HEED_TENSOR_IN(x, HEED_POOL_X)
 HEED_TENSOR_OUT(o, HEED_POOL_O)
@@ -18,16 +18,11 @@ vec4 load(uint e, uint n)
     return vec4(x_load(DT_X, i.x), x_load(DT_X, i.y), x_load(DT_X, i.z), x_load(DT_X, i.w));
 }
 
-float larger(float a, float b)
-{
-    return heed_is_nan(a) || a > b ? a : b;
-}
-
 vec4 join(vec4 a, vec4 b)
 {
     if (!flag(HEED_POOL_MAX))
         return a + b;
-    return vec4(larger(a.x, b.x), larger(a.y, b.y), larger(a.z, b.z), larger(a.w, b.w));
+    return vec4(heed_larger(a.x, b.x), heed_larger(a.y, b.y), heed_larger(a.z, b.z), heed_larger(a.w, b.w));
 }
 
 void main()
@@ -47,7 +42,7 @@ void main()
             vec4 next = load(e + i * push.x_strides[3], count - i);
             v = join(v, mix(none, next, lessThan(i + HEED_FOUR, uvec4(count))));
         }
-        v = vec4(flag(HEED_POOL_MAX) ? larger(larger(v.x, v.y), larger(v.z, v.w)) : (v.x + v.y) + (v.z + v.w));
+        v = vec4(flag(HEED_POOL_MAX) ? heed_larger(heed_larger(v.x, v.y), heed_larger(v.z, v.w)) : (v.x + v.y) + (v.z + v.w));
     } else {
         v = load(e, n);
         for (uint i = 1u; i < count; i++)

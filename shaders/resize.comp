@@ -4,6 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "abi.h"
 #include "points.glsl"
+#include "resize.h"
 
 HEED_TENSOR_IN(x, HEED_RESIZE_X)
 HEED_TENSOR_OUT(o, HEED_RESIZE_O)
@@ -16,24 +17,17 @@ vec4 load(uint e, uint n)
     return vec4(x_load(DT_X, i.x), x_load(DT_X, i.y), x_load(DT_X, i.z), x_load(DT_X, i.w));
 }
 
-// The place before a position of the result, the one after, and how far it is to the latter.
-float neighbours(uint to, float scale, uint length, out uint before, out uint after)
-{
-    float place = flag(HEED_RESIZE_ALIGN_CORNERS) ? float(to) * scale : max((float(to) + 0.5) * scale - 0.5, 0.0);
-    before = min(uint(place), length - 1u);
-    after = min(before + 1u, length - 1u);
-    return min(place - float(before), 1.0);
-}
-
 void main()
 {
     uvec4 at;
     uint n;
     if (!heed_point(at, n))
         return;
-    uint y0, y1, x0, x1;
-    float wy = neighbours(push.first[1] + at.y, push.a, push.own[0], y0, y1);
-    float wx = neighbours(push.first[2] + at.z, push.b, push.own[1], x0, x1);
+    bool align = flag(HEED_RESIZE_ALIGN_CORNERS);
+    float y = heed_resize_place(align, push.first[1] + at.y, push.a), x = heed_resize_place(align, push.first[2] + at.z, push.b);
+    uint y0 = heed_resize_before(y, push.own[0]), y1 = heed_resize_after(y0, push.own[0]);
+    uint x0 = heed_resize_before(x, push.own[1]), x1 = heed_resize_after(x0, push.own[1]);
+    float wy = heed_resize_weight(y, y0), wx = heed_resize_weight(x, x0);
     uint e = HEED_RESIDUAL(push, HEED_RESIZE_X) + at.x * push.x_strides[0] + at.w * push.x_strides[3];
     y0 = e + y0 * push.x_strides[1];
     y1 = e + y1 * push.x_strides[1];

@@ -5,7 +5,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "abi.h"
 #include "points.glsl"
-#include "rotate.glsl"
+#include "rotate.h"
 
 HEED_TENSOR_IN(x, HEED_ROPE_X)
 layout(set = 0, binding = HEED_ROPE_POSITIONS) readonly buffer Positions { int positions_w[]; };
@@ -26,13 +26,13 @@ void main()
     uint row = HEED_RESIDUAL(push, HEED_ROPE_X) + at.x * push.x_strides[0] + at.y * push.x_strides[1] + at.z * push.x_strides[2];
     vec4 v = vec4(0.0);
     [[unroll]] for (uint k = 0u; k < 4u; k++) {
-        uint d = d0 + min(k, n - 1u), pair = flag(HEED_ROPE_INTERLEAVED) ? d / 2u : d < dims / 2u ? d : d - dims / 2u;
-        bool second = flag(HEED_ROPE_INTERLEAVED) ? (d & 1u) != 0u : d >= dims / 2u, turned = d < dims;
-        uint other = flag(HEED_ROPE_INTERLEAVED) ? d ^ 1u : second ? d - dims / 2u : d + dims / 2u;
-        vec2 turn = heed_cos_sin(float(position) * (push.c * heed_frequency(pair, push.a, push.b)));
+        uint d = d0 + min(k, n - 1u);
+        bool turned = d < dims;
+        uvec3 pair = heed_pair(flag(HEED_ROPE_INTERLEAVED), d, dims);
+        Turn turn = heed_turn_of(float(position) * (push.c * heed_frequency(float(pair.x), push.a, push.b)));
         float here = x_load(DT_X, row + d * push.x_strides[3]);
-        float there = x_load(DT_X, row + (turned ? other : d) * push.x_strides[3]);
-        v[k] = turned ? fma(here, turn.x, (second ? there : -there) * turn.y) : here;
+        float there = x_load(DT_X, row + (turned ? pair.y : d) * push.x_strides[3]);
+        v[k] = turned ? heed_turned(here, pair.z != 0u ? there : -there, turn) : here;
     }
     o_store4n(DT_O, heed_place(HEED_RESIDUAL(push, HEED_ROPE_O), at), v, n);
 }

@@ -4,6 +4,7 @@
 #define HEED_SCORE_H
 
 #include "language.h"
+#include "reals.h"
 
 /* A pair that is ruled out, and the least that an attended pair can be: finite, because compilers may assume that there
  * are no infinities, and neighbours, because masks of the lowest f32 are added like any other. */
@@ -31,22 +32,6 @@ float heed_exp(float x)
 float heed_log(float x)
 {
     return heed_is_nan(x) ? x : log(x);
-}
-
-/* Drivers make tanh of two exponentials, which cancels near 0 and overflows far away. Polynomial: Cephes tanhf. */
-float heed_tanh(float x)
-{
-    float a = HEED_ABS(x);
-    if (a < 0.625f) {
-        float z = x * x;
-        float p = fma(fma(fma(fma(-5.70498872745e-3f, z, 2.06390887954e-2f), z, -5.37397155531e-2f), z,
-                          1.33314422036e-1f), z, -3.33332819422e-1f);
-        return fma(p * z, x, x);
-    }
-    if (a > 10.0f)
-        return x > 0.0f ? 1.0f : -1.0f;
-    float r = 1.0f - 2.0f / (exp(2.0f * a) + 1.0f);
-    return heed_is_nan(x) ? x : x > 0.0f ? r : -r;
 }
 
 float heed_softcap(float s, float cap)

@@ -5,7 +5,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "abi.h"
 #include "points.glsl"
-#include "rotate.glsl"
+#include "rotate.h"
 
 layout(set = 0, binding = HEED_SINUSOID_POSITIONS) readonly buffer Positions { uint positions_w[]; };
 HEED_TENSOR_OUT(o, HEED_SINUSOID_O)
@@ -23,11 +23,10 @@ void main()
     }
     vec4 v = vec4(0.0);
     [[unroll]] for (uint k = 0u; k < 4u; k++) {
-        uint d = push.first[3] + at.w + min(k, n - 1u), half_way = push.own[3];
-        bool second = flag(HEED_SINUSOID_INTERLEAVED) ? (d & 1u) != 0u : d >= half_way;
-        uint pair = flag(HEED_SINUSOID_INTERLEAVED) ? d / 2u : second ? d - half_way : d;
-        vec2 turn = heed_cos_sin(push.c * position * heed_frequency(pair, push.a, push.b));
-        v[k] = second != flag(HEED_SINUSOID_COSINE_FIRST) ? turn.x : turn.y;
+        uint d = push.first[3] + at.w + min(k, n - 1u);
+        uvec3 pair = heed_pair(flag(HEED_SINUSOID_INTERLEAVED), d, 2u * push.own[3]);
+        Turn turn = heed_turn_of(push.c * position * heed_frequency(float(pair.x), push.a, push.b));
+        v[k] = (pair.z != 0u) != flag(HEED_SINUSOID_COSINE_FIRST) ? turn.cosine : turn.sine;
     }
     o_store4n(DT_O, heed_place(HEED_RESIDUAL(push, HEED_SINUSOID_O), at), v, n);
 }

@@ -7,7 +7,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "abi.h"
 #include "points.glsl"
-#include "score.h"
+#include "order.h"
 
 HEED_TENSOR_IN(x, HEED_TOP_K_X)
 HEED_TENSOR_OUT(values, HEED_TOP_K_VALUES)
@@ -16,19 +16,6 @@ layout(set = 0, binding = HEED_TOP_K_INDICES) buffer Indices { int indices_w[]; 
 const uint WG = gl_WorkGroupSize.x;
 
 shared uvec2 shared_best[WG];
-
-// In the order of the numbers, from 1 on; 0 for NaN.
-uint key_of(float v)
-{
-    uint u = v == 0.0 ? 0u : floatBitsToUint(v);
-    return heed_is_nan(v) ? 0u : (u & 0x80000000u) != 0u ? ~u : u | 0x80000000u;
-}
-
-// Keys from the largest on, and of equal ones the first.
-bool precedes(uvec2 a, uvec2 b)
-{
-    return a.x > b.x || (a.x == b.x && a.y < b.y);
-}
 
 void main()
 {
@@ -40,15 +27,15 @@ void main()
     for (uint r = 0u; r < k; r++) {
         uvec2 best = uvec2(0u, 0xffffffffu);
         for (uint i = t; i < length; i += WG) {
-            uvec2 here = uvec2(key_of(x_load(DT_X, e + i * push.x_strides[3])), i);
-            if (precedes(here, best) && (r == 0u || precedes(last, here)))
+            uvec2 here = uvec2(heed_key(x_load(DT_X, e + i * push.x_strides[3])), i);
+            if (heed_precedes(here, best) && (r == 0u || heed_precedes(last, here)))
                 best = here;
         }
         barrier();
         shared_best[t] = best;
         for (uint n = WG / 2u; n > 0u; n /= 2u) {
             barrier();
-            if (t < n && precedes(shared_best[t + n], shared_best[t]))
+            if (t < n && heed_precedes(shared_best[t + n], shared_best[t]))
                 shared_best[t] = shared_best[t + n];
         }
         barrier();

@@ -207,10 +207,6 @@ static bool accepts(const struct heed_candidate *self, const heed_plan *plan, ch
     prepare(&l, self, plan);
     if (!heed_plan_has_kernel(plan, l.kernel, why, why_size))
         return false;
-    if (d->unweighted && plan->device->ops->backend == HEED_BACKEND_OPENCL) {
-        snprintf(why, why_size, "OpenCL's kernels read a weight for each sample, and the problem is unweighted");
-        return false;
-    }
     if (l.block > 16 && plan->device->ops->backend != HEED_BACKEND_OPENCL) {
         snprintf(why, why_size, "%u channels are for OpenCL, and the device is not driven by it", l.block);
         return false;

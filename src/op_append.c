@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum { STATE, X, AT };
-enum { GROUP = 64 };
+enum { GROUP = HEED_QUADS_OF_GROUP };
 
 heed_value heed_append(heed_pipeline *pipeline, heed_value state, heed_value x, heed_value at)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { INPUT_A, INPUT_B };
-enum { GROUP = 64 };
+enum { GROUP = HEED_QUADS_OF_GROUP };
 
 heed_value heed_combine(heed_pipeline *pipeline, heed_value a, heed_value b, const struct heed_combine_desc *desc)
 {

@@ -163,6 +163,11 @@ static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, u
 {
     struct tile t = {.group = 64};
     switch (kernel) {
+    case HEED_KERNEL_CONV_ROWS:
+        t.group = t.chunk = 1;
+        t.rows = t.spec_rows = HEED_LINEAR_ROWS_MOST;
+        t.columns = t.spec_columns = heed_node_rows_columns(device);
+        break;
     case HEED_KERNEL_CONV_LANES: {
         /* A tap's channels in chunks of nearly the same length: none is mostly zeros. */
         const uint64_t chunks = (channels + LANES_CHUNK - 1) / LANES_CHUNK;
@@ -184,7 +189,7 @@ static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, u
         t.columns = 32;
         t.spec_columns = 4;
         t.chunk = 16;
-        t.shared_bytes = 4 * 16 * (t.rows + t.columns);
+        t.shared_bytes = device->ops->backend == HEED_BACKEND_OPENCL ? 0 : 4 * 16 * (t.rows + t.columns);
         break;
     }
     return t;
@@ -204,7 +209,7 @@ static bool accepts(const struct heed_node_candidate *self, const struct heed_no
     else if (limits->max_storage_buffers < HEED_LINEAR_BINDINGS)
         snprintf(why, size, "%d storage buffers are more than %u", HEED_LINEAR_BINDINGS, limits->max_storage_buffers);
     else
-        return true;
+        return self->kernel != HEED_KERNEL_CONV_ROWS || heed_node_accepts_rows(l->plan->device, why, size);
     return false;
 }
 
@@ -217,6 +222,7 @@ static bool prefers_direct(const struct heed_node_candidate *self, const struct 
 
 static const struct heed_node_candidate candidates[] = {
     {"conv__direct", HEED_KERNEL_CONV_DIRECT, accepts, prefers_direct},
+    {"conv__rows", HEED_KERNEL_CONV_ROWS, accepts, heed_node_prefers_cpu},
     {"conv__lanes", HEED_KERNEL_CONV_LANES, accepts, heed_node_prefers_cpu},
     {"conv__plain_32x32", HEED_KERNEL_CONV, accepts, NULL},
 };

@@ -7,7 +7,7 @@
 
 enum { X, GAIN, BIAS };
 enum { BATCH, ROW }; /* axes of the box */
-enum { GROUP = 64, LANES = 32, LANES_CPU = 8 };
+enum { GROUP = HEED_NORM_GROUP, LANES = 32, LANES_CPU = 8 };
 
 static bool has_size(const void *desc, size_t bytes)
 {
@@ -137,10 +137,17 @@ static void describe(const struct heed_box_job *job, const struct heed_box *box,
     step->push_words = sizeof push / 4;
 }
 
+static uint32_t lanes_of(const heed_device *device)
+{
+    if (device->ops->backend == HEED_BACKEND_OPENCL && !heed_box_is_alone(device))
+        return 1;
+    return device->info.type == HEED_DEVICE_CPU ? LANES_CPU : LANES;
+}
+
 static enum heed_status lower(struct heed_node_lowering *l, uint32_t flags, float epsilon)
 {
     struct lowering lowering = {.flags = flags, .epsilon = epsilon};
-    lowering.lanes = l->plan->device->info.type == HEED_DEVICE_CPU ? LANES_CPU : LANES;
+    lowering.lanes = lanes_of(l->plan->device);
     if (!rows_of(l->graph, l->node, &lowering.rows))
         return heed_node_fail(l->graph, l->node, "x has no rows of adjacent features");
     const struct heed_rows *r = &lowering.rows;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { GROUP = 64 };
+enum { GROUP = HEED_QUADS_OF_GROUP };
 
 static double flops(const struct heed_box_job *job, const struct heed_box *box)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { X, POSITIONS };
-enum { MOST_DIMS = 8192 }; /* the number of a pair has 12 bits: rotate.glsl */
+enum { MOST_DIMS = 8192 }; /* the number of a pair has 12 bits: rotate.h */
 
 heed_value heed_rope(heed_pipeline *pipeline, heed_value x, const struct heed_rope_desc *desc)
 {

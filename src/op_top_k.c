@@ -106,6 +106,7 @@ enum heed_status heed_lower_top_k(struct heed_node_lowering *l)
         .l = l,
         .kernel = HEED_KERNEL_TOP_K,
         .group = l->plan->device->info.type == HEED_DEVICE_CPU ? GROUP_CPU : GROUP,
+        .together = true,
         .tensor_count = HEED_TOP_K_BINDINGS,
         .quantum = {1, 1, 1, 0},
         .grid = grid,

@@ -201,6 +201,7 @@ struct heed_box_job {
     struct heed_node_lowering *l;
     enum heed_kernel kernel;
     uint32_t group;
+    bool together; /* invocations of a group wait for one another; else one may do the work of all */
     struct heed_boxed tensor[HEED_MAX_BINDINGS]; /* by binding */
     uint32_t tensor_count;
     uint64_t quantum[HEED_MAX_AXES]; /* parts begin at multiples of it; 0: the axis is never cut */
@@ -211,6 +212,8 @@ struct heed_box_job {
     /* Push block and specialisation constants but the first. */
     void (*describe)(const struct heed_box_job *job, const struct heed_box *box, struct heed_step *step);
 };
+/* OpenCL on a processor, unless its driver avoids wide vectors: one work-item does what a group does elsewhere. */
+bool heed_box_is_alone(const heed_device *device);
 /* Axes matched from the last one; those of length 1 repeat. `tensor` may be NULL. */
 struct heed_boxed heed_box_tensor(const struct heed_tensor *tensor);
 /* A heed_box_job.grid: four elements of the last axis an invocation, axes 1 to 3 on groups.x, axis 0 on groups.z. */
@@ -230,6 +233,9 @@ struct heed_node_candidate {
 };
 /* A heed_node_candidate.prefers: software drivers. */
 bool heed_node_prefers_cpu(const struct heed_node_candidate *self, const struct heed_node_lowering *l);
+/* Of linear_rows and conv_rows, OpenCL's kernels for processors: their columns, and what an op's accepts asks. */
+uint32_t heed_node_rows_columns(const heed_device *device);
+bool heed_node_accepts_rows(const heed_device *device, char *why, size_t size);
 /* Takes the one that node->kernel names, or the best, and writes its name there. NULL: the log says why, and *status is
  * HEED_ERR_ARGUMENT (no such name) or HEED_ERR_UNSUPPORTED. */
 const struct heed_node_candidate *heed_node_select(const struct heed_node_lowering *l,

@@ -2,6 +2,7 @@
  * Steps of ops that work on a box of axes, cut until no limit of the device is broken; and the choice of a kernel. */
 #include "pipeline.h"
 #include "dtype.h"
+#include "preferences.h"
 #include "rate.h"
 
 #include <inttypes.h>
@@ -53,9 +54,16 @@ static const char *too_much(const struct heed_box_job *job, const struct heed_bo
     return step_ns(job, box) > limits->max_dispatch_ns ? "" : NULL;
 }
 
+bool heed_box_is_alone(const heed_device *device)
+{
+    return device->ops->backend == HEED_BACKEND_OPENCL && device->info.type == HEED_DEVICE_CPU &&
+           !(heed_preferences(&device->info) & HEED_AVOIDS_VECTORS);
+}
+
 static enum heed_status add_step(const struct heed_box_job *job, const struct heed_box *box)
 {
-    struct heed_step *step = heed_node_add_step(job->l, job->kernel, job->group);
+    struct heed_step *step = heed_node_add_step(
+        job->l, job->kernel, heed_box_is_alone(job->l->plan->device) && !job->together ? 1 : job->group);
     if (!step)
         return heed_fail_memory(job->l->graph->context);
     uint64_t groups[3];
@@ -126,6 +134,23 @@ bool heed_node_prefers_cpu(const struct heed_node_candidate *self, const struct 
 {
     (void)self;
     return l->plan->device->info.type == HEED_DEVICE_CPU;
+}
+
+/* So that the sums of 6 rows fill the registers: 12 of 32 with vectors of 16 floats, 12 of 16 with vectors of 8. */
+uint32_t heed_node_rows_columns(const heed_device *device)
+{
+    return device->info.limits.subgroup_size_max >= 16 ? 32 : 16;
+}
+
+bool heed_node_accepts_rows(const heed_device *device, char *why, size_t size)
+{
+    if (device->info.type != HEED_DEVICE_CPU)
+        snprintf(why, size, "the device is no processor: a work-item of it is too slow to be alone in its group");
+    else if (heed_preferences(&device->info) & HEED_AVOIDS_VECTORS)
+        snprintf(why, size, "this driver takes minutes to compile vectors of 16 floats");
+    else
+        return true;
+    return false;
 }
 
 static enum heed_status fail_name(const struct heed_node_lowering *l, const struct heed_node_candidate *list,

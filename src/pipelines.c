@@ -3,12 +3,16 @@
 #include "pipelines.h"
 #include "clock.h"
 
-#include <string.h>
-
-static bool same_pipeline(const struct heed_step *a, const struct heed_step *b)
+static bool same_pipeline(const struct heed_pipelines *pipelines, const struct heed_step *a, const struct heed_step *b)
 {
-    return a->kernel == b->kernel && a->binding_count == b->binding_count && a->subgroup_size == b->subgroup_size &&
-           a->spec_count == b->spec_count && memcmp(a->spec, b->spec, a->spec_count * sizeof *a->spec) == 0;
+    if (a->kernel != b->kernel || a->binding_count != b->binding_count || a->subgroup_size != b->subgroup_size ||
+        a->spec_count != b->spec_count)
+        return false;
+    const uint32_t compiled = pipelines->compiled ? pipelines->compiled(a->kernel) : UINT32_MAX;
+    for (uint32_t i = 0; i < a->spec_count; i++)
+        if ((compiled >> i & 1) != 0 && a->spec[i] != b->spec[i])
+            return false;
+    return true;
 }
 
 bool heed_pipelines_init(struct heed_pipelines *pipelines)
@@ -34,7 +38,7 @@ void heed_pipelines_destroy(struct heed_pipelines *pipelines)
 static struct heed_pipeline *take(const struct heed_pipelines *pipelines, const struct heed_step *step)
 {
     struct heed_pipeline *p = pipelines->first;
-    while (p && !same_pipeline(&p->step, step))
+    while (p && !same_pipeline(pipelines, &p->step, step))
         p = p->next;
     if (p)
         p->plans++;
@@ -121,7 +125,7 @@ enum heed_status heed_pipelines_obtain(struct heed_pipelines *pipelines, heed_pl
     for (uint32_t i = 0; !status && i < plan->step_count; i++) {
         const struct heed_step *step = &plan->steps[i];
         uint32_t p = 0;
-        while (p < obtained->count && !same_pipeline(&obtained->pipelines[p]->step, step))
+        while (p < obtained->count && !same_pipeline(pipelines, &obtained->pipelines[p]->step, step))
             p++;
         obtained->of_step[i] = p;
         if (p < obtained->count)

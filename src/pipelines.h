@@ -20,6 +20,8 @@ struct heed_pipelines {
      * has its reason in `why`. Called by several threads at a time. */
     enum heed_status (*make)(heed_device *device, const struct heed_step *step, struct heed_pipeline **pipeline,
                              bool *cached, char why[HEED_REFUSAL]);
+    /* Bit i: constant i is compiled in, and others are told when the kernel runs. NULL: all are. */
+    uint32_t (*compiled)(enum heed_kernel kernel);
     /* Also in a forked child, where nothing of the driver may be touched. */
     void (*destroy)(heed_device *device, struct heed_pipeline *pipeline);
     heed_mutex mutex;

@@ -11,6 +11,7 @@
 static const struct {
     const char *name;
     uint32_t writes;
+    bool opencl_only;
 } kernels[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_FUSED] = {"attn_fused", ATTN_OUT},
     [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = {"attn_fused_subgroup", ATTN_OUT},
@@ -18,8 +19,8 @@ static const struct {
     [HEED_KERNEL_ATTN_MATRIX_BF16] = {"attn_matrix_bf16", ATTN_OUT},
     [HEED_KERNEL_ATTN_LANES] = {"attn_lanes", ATTN_OUT},
     [HEED_KERNEL_ATTN_KEYS] = {"attn_keys", ATTN_OUT},
-    [HEED_KERNEL_ATTN_ROWS] = {"attn_rows", ATTN_OUT},
-    [HEED_KERNEL_ATTN_FEATURES] = {"attn_features", ATTN_OUT},
+    [HEED_KERNEL_ATTN_ROWS] = {"attn_rows", ATTN_OUT, true},
+    [HEED_KERNEL_ATTN_FEATURES] = {"attn_features", ATTN_OUT, true},
     [HEED_KERNEL_ATTN_MERGE] = {"attn_merge", ATTN_OUT},
     [HEED_KERNEL_ATTN_SCORES] = {"attn_scores", BIT(HEED_ATTN_O)},
     [HEED_KERNEL_ATTN_SCORES_LANES] = {"attn_scores_lanes", BIT(HEED_ATTN_O)},
@@ -33,9 +34,11 @@ static const struct {
     [HEED_KERNEL_DEFORM_SHARED] = {"deform_shared", BIT(HEED_DEFORM_O)},
     [HEED_KERNEL_LINEAR] = {"linear", BIT(HEED_LINEAR_Y)},
     [HEED_KERNEL_LINEAR_LANES] = {"linear_lanes", BIT(HEED_LINEAR_Y)},
+    [HEED_KERNEL_LINEAR_ROWS] = {"linear_rows", BIT(HEED_LINEAR_Y), true},
     [HEED_KERNEL_LINEAR_VECTOR] = {"linear_vector", BIT(HEED_LINEAR_Y)},
     [HEED_KERNEL_CONV] = {"conv", BIT(HEED_LINEAR_Y)},
     [HEED_KERNEL_CONV_LANES] = {"conv_lanes", BIT(HEED_LINEAR_Y)},
+    [HEED_KERNEL_CONV_ROWS] = {"conv_rows", BIT(HEED_LINEAR_Y), true},
     [HEED_KERNEL_CONV_DIRECT] = {"conv_direct", BIT(HEED_LINEAR_Y)},
     [HEED_KERNEL_NORM] = {"norm", BIT(HEED_NORM_O)},
     [HEED_KERNEL_COMBINE] = {"combine", BIT(HEED_COMBINE_O)},
@@ -83,7 +86,7 @@ bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *
 {
     const struct heed_backend_ops *ops = plan->device->ops;
     bool opencl = ops->backend == HEED_BACKEND_OPENCL;
-    if (!opencl && (kernel == HEED_KERNEL_ATTN_ROWS || kernel == HEED_KERNEL_ATTN_FEATURES))
+    if (!opencl && kernels[kernel].opencl_only)
         snprintf(why, why_size, "%s is for OpenCL, and the device is not driven by it", heed_kernel_name(kernel));
     else if (!ops->has_kernel || ops->has_kernel(kernel))
         return true;

@@ -29,11 +29,13 @@ enum heed_kernel {
     HEED_KERNEL_DEFORM,
     HEED_KERNEL_DEFORM_INT64, /* deform.comp with -DHEED_INT64 */
     HEED_KERNEL_DEFORM_SHARED,
-    HEED_KERNEL_LINEAR,
+    HEED_KERNEL_LINEAR, /* from here on those of pipelines only */
     HEED_KERNEL_LINEAR_LANES,
+    HEED_KERNEL_LINEAR_ROWS, /* OpenCL only */
     HEED_KERNEL_LINEAR_VECTOR,
     HEED_KERNEL_CONV,       /* linear.comp with -DHEED_CONV */
     HEED_KERNEL_CONV_LANES, /* linear_lanes.comp with -DHEED_CONV */
+    HEED_KERNEL_CONV_ROWS,  /* OpenCL only */
     HEED_KERNEL_CONV_DIRECT,
     HEED_KERNEL_NORM,
     HEED_KERNEL_COMBINE,

@@ -781,18 +781,50 @@ START_TEST(a_compiler_that_fails)
 }
 END_TEST
 
-START_TEST(ops_that_only_vulkan_has)
+/* Their constants are arguments: nodes of other types and flags share a program, also while both are enqueued. */
+START_TEST(nodes_share_a_program)
 {
+    enum { ROWS = 4, FEATURES = 32, COUNT = ROWS * FEATURES };
     struct app app;
     app_open(&app);
     heed_pipeline *pipeline;
     heed_plan *plan;
     ck_assert_int_eq(heed_pipeline_create(app.heed, NULL, &pipeline), HEED_OK);
-    heed_value x = heed_pipeline_input(pipeline, "x", HEED_F32, heed_shape_2(3, 8));
-    heed_pipeline_output(pipeline, "y", heed_rms_norm(pipeline, x, NULL));
-    ck_assert_int_eq(heed_pipeline_compile(pipeline, &plan), HEED_ERR_UNSUPPORTED);
-    ck_assert_ptr_null(plan);
-    ck_assert_msg(strstr(last_line, "norm is not for OpenCL, by which the device is driven"), "%s", last_line);
+    const heed_value x = heed_pipeline_input(pipeline, "x", HEED_F32, heed_shape_2(ROWS, FEATURES));
+    const heed_value tripled =
+        heed_combine(pipeline, x, (heed_value){0}, HEED_DESC(combine, .scale = 3.0f, .dtype = HEED_F16));
+    heed_pipeline_output(pipeline, "y",
+                         heed_combine(pipeline, tripled, x, HEED_DESC(combine, .activation = HEED_RELU)));
+    heed_pipeline_output(pipeline, "z", heed_combine(pipeline, x, x, HEED_DESC(combine, .combination = HEED_MULTIPLY)));
+    ck_assert_msg(heed_pipeline_compile(pipeline, &plan) == HEED_OK, "%s", last_line);
+    ck_assert_uint_eq(plan->step_count, 3);
+    ck_assert_uint_eq(plan->pipelines, 1);
+    const struct heed_cl_arg args[] = {{"x", app_buffer(&app, COUNT), 0},
+                                       {"y", app_buffer(&app, COUNT), 0},
+                                       {"z", app_buffer(&app, COUNT), 0},
+                                       {"scratch", app_buffer(&app, (uint32_t)(plan->scratch_bytes / 4)), 0}};
+    float in[COUNT], y[COUNT], z[COUNT];
+    uint32_t words[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        in[i] = (float)(i - COUNT / 2);
+    memcpy(words, in, sizeof words);
+    app_write(&app, args[0].buffer, words, COUNT);
+    const cl_command_queue queues[] = {app.in_order, app.out_of_order};
+    for (int q = 0; q < 2; q++) {
+        ck_assert_msg(heed_cl_enqueue(plan, queues[q], args, 4, 0, NULL, NULL) == HEED_OK, "%s", last_line);
+        ck_assert_int_eq(app.cl.Finish(queues[q]), CL_SUCCESS);
+        app_read(&app, args[1].buffer, words, COUNT);
+        memcpy(y, words, sizeof y);
+        app_read(&app, args[2].buffer, words, COUNT);
+        memcpy(z, words, sizeof z);
+        for (int i = 0; i < COUNT; i++) {
+            ck_assert_float_eq(y[i], (in[i] > 0.0f ? 3.0f * in[i] : 0.0f) + in[i]);
+            ck_assert_float_eq(z[i], in[i] * in[i]);
+        }
+    }
+    for (int i = 0; i < 4; i++)
+        app.cl.ReleaseMemObject(args[i].buffer);
+    heed_plan_destroy(&plan);
     heed_pipeline_destroy(&pipeline);
     app_close(&app);
 }
@@ -818,7 +850,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, forked_children_touch_nothing);
     tcase_add_test(tcase, a_kernel_that_does_not_fit);
     tcase_add_test(tcase, a_compiler_that_fails);
-    tcase_add_test(tcase, ops_that_only_vulkan_has);
+    tcase_add_test(tcase, nodes_share_a_program);
 }
 
 int main(void)

@@ -21,11 +21,11 @@ static const char usage[] = "check_ops [options]: every op of pipelines against 
                             "  --verbose       a line for every run\n"
                             "Exit status 0, 1 (something failed), 2 (usage), 77 (no such device).\n";
 
-enum { LIMITED = 2 };
+enum { LIMITED = 2, AS_GPU = LIMITED };
 
 struct suite {
     heed_context *context;
-    heed_device *device, *limited[LIMITED];
+    heed_device *device, *limited[LIMITED + 1];
     const char *select, *kernel, *file, *line;
     uint64_t seed;
     bool quick, verbose;
@@ -94,6 +94,9 @@ static void check_all(struct suite *suite, struct op_case *c)
     check_on(suite, c, suite->device, "");
     for (int i = 0; i < LIMITED && c->split && suite->limited[i]; i++)
         check_on(suite, c, suite->limited[i], i ? "bindings limited" : "work and groups limited");
+    const enum heed_node_kind kind = c->row->kind; /* attention's kernels for GPUs have check_kernels */
+    if (suite->limited[AS_GPU] && kind != HEED_NODE_ATTEND && kind != HEED_NODE_SAMPLE && kind < HEED_NODE_KIND_COUNT)
+        check_on(suite, c, suite->limited[AS_GPU], "planned as for a GPU");
 }
 
 static void check_line(struct suite *suite, const char *line)
@@ -197,6 +200,13 @@ static enum heed_status open_devices(struct suite *suite)
         desc.backend = suite->device->info.backend;
         status = heed_device_create(suite->context, &desc, &suite->limited[i]);
     }
+    /* OpenCL's kernels have a work-item of a processor do what a work group of a GPU does. */
+    if (status == HEED_OK && desc.backend == HEED_BACKEND_OPENCL) {
+        desc.limits = (struct heed_limits){0};
+        status = heed_device_create(suite->context, &desc, &suite->limited[AS_GPU]);
+        if (status == HEED_OK)
+            suite->limited[AS_GPU]->info.type = HEED_DEVICE_OTHER;
+    }
     return status;
 }
 
@@ -228,7 +238,7 @@ int main(int argc, char **argv)
         printf("FAILED  no device: %s\n", suite.message);
     }
     heed_device_destroy(&suite.device);
-    for (int i = 0; i < LIMITED; i++)
+    for (int i = 0; i <= AS_GPU; i++)
         heed_device_destroy(&suite.limited[i]);
     heed_context_destroy(&suite.context);
     printf("%u passed, %u failed, %u refused\n", suite.passed, suite.failed, suite.refused);

@@ -486,8 +486,7 @@ struct heed_deform_desc {
     enum heed_interpolation interpolation;
     enum heed_padding padding;
     bool align_corners;
-    bool unweighted;               /* HEED_DEFORM_LOCATIONS only: with one point, samples alone, as grid_sample. Not on
-                                      OpenCL */
+    bool unweighted;               /* HEED_DEFORM_LOCATIONS only: with one point, samples alone, as grid_sample */
 
     uint32_t offset_alignment;     /* as in heed_attention_desc */
     const char *kernel;

@@ -30,8 +30,8 @@
  * otherwise. The reference backend keeps f32 results between ops in f64 and rounds only where 16 bits were declared, so
  * that it is the oracle of a whole pipeline: what differs is what f32 and the kernels do.
  *
- * Devices: the reference and Vulkan have every op. On OpenCL there are heed_attend, heed_sample and the views;
- * heed_pipeline_compile returns HEED_ERR_UNSUPPORTED for the others, and says which.
+ * Devices: every op is on all of them. On OpenCL a program serves all types, flags and lengths of an op, so that a device
+ * compiles it once; those of heed_attend and heed_sample are for one problem's constants, as in heed.h.
  *
  * Threads: a pipeline is built by one thread at a time; different pipelines of a device by any. The plan follows
  * heed.h.

@@ -134,7 +134,7 @@ HEED_KERNEL deform(HEED_PUSH(heed_deform_push), HEED_IN(value), HEED_OUT(o), HEE
         if (FROM_OFFSETS)
             frame = reference_frame(HEED_ARGS REFERENCE_PER_LEVEL ? row * levels + l : row, level);
         for (uint p = 0u; p < level.y >> 16; p++) {
-            float weight = buffers.weights[slot++];
+            float weight = UNWEIGHTED ? 1.0f : buffers.weights[slot++];
             float3 location = load_coords(HEED_ARGS coord);
             coord += AXES;
             if (FROM_OFFSETS) {

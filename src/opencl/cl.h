@@ -83,6 +83,9 @@ struct heed_cl_source {
 };
 struct heed_cl_source heed_cl_kernel_source(enum heed_kernel kernel);
 bool heed_cl_has_kernel(unsigned kernel);
+/* Bit i: constant i is a macro of the program. Drivers compile for a second, and a model has a few variants of each op
+ * of pipelines: their kernels are told the other constants when they run. */
+uint32_t heed_cl_compiled(enum heed_kernel kernel);
 
 /* ---- pipeline.c: plan->backend */
 

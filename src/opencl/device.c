@@ -102,6 +102,7 @@ enum heed_status heed_cl_device_finish(struct heed_cl_device *device, const stru
     *info = device->physical.info;
     device->pipelines.device = &device->base;
     device->pipelines.make = heed_cl_pipeline_make;
+    device->pipelines.compiled = heed_cl_compiled;
     device->pipelines.destroy = heed_cl_pipeline_destroy;
     device->mutex_made = heed_mutex_init(&device->mutex);
     if (!device->mutex_made || !heed_pipelines_init(&device->pipelines))

@@ -14,6 +14,8 @@ static enum heed_status set_arguments(struct heed_cl_device *device, const struc
     const struct heed_cl_functions *cl = &device->cl;
     cl_uint at = 0;
     cl_int result = cl->SetKernelArg(kernel, at++, step->push_words * sizeof *step->push, step->push);
+    if (result == CL_SUCCESS && heed_cl_compiled(step->kernel) != UINT32_MAX)
+        result = cl->SetKernelArg(kernel, at++, sizeof step->spec, step->spec);
     /* A tensor without elements may have no buffer; no kernel touches it, and it gets that of another one. */
     uint32_t filled = 0;
     while (filled + 1 < step->binding_count && step->bindings[filled].bytes == 0)

@@ -12,6 +12,15 @@ struct heed_cl_source heed_cl_kernel_source(enum heed_kernel kernel)
     return sources[kernel];
 }
 
+uint32_t heed_cl_compiled(enum heed_kernel kernel)
+{
+    const uint32_t group = 1u << HEED_SPEC_GROUP;
+    if (kernel < HEED_KERNEL_LINEAR)
+        return UINT32_MAX;
+    return kernel == HEED_KERNEL_LINEAR_ROWS || kernel == HEED_KERNEL_CONV_ROWS ? group | 1u << HEED_LINEAR_SPEC_COLUMNS
+                                                                                : group;
+}
+
 bool heed_cl_has_kernel(unsigned kernel)
 {
     return heed_cl_kernel_source((enum heed_kernel)kernel).count > 0;

@@ -14,8 +14,9 @@ static void write_options(const struct heed_step *step, char options[OPTIONS])
 {
     size_t used = (size_t)snprintf(options, OPTIONS, "-cl-std=CL1.2 -w");
     for (uint32_t i = 0; i < step->spec_count; i++)
-        used += (size_t)snprintf(options + used, OPTIONS - used, " -DHEED_CONSTANT_%u=%uu", (unsigned)i,
-                                 (unsigned)step->spec[i]);
+        if (heed_cl_compiled(step->kernel) >> i & 1)
+            used += (size_t)snprintf(options + used, OPTIONS - used, " -DHEED_CONSTANT_%u=%uu", (unsigned)i,
+                                     (unsigned)step->spec[i]);
 }
 
 static void make_key(const struct heed_cl_source *source, const char *options, uint64_t key[2])
