@@ -158,7 +158,7 @@ static struct heed_linear_tile tile_of(enum heed_kernel kernel, const heed_devic
 {
     switch (kernel) {
     case HEED_KERNEL_CONV_LANES:
-        return heed_linear_lanes_tile(device, p->x.out, p->out);
+        return heed_linear_lanes_tile(device, p->out);
     case HEED_KERNEL_CONV_DIRECT:
         return (struct heed_linear_tile){64, 4, 4, 4, 4, 4, 0};
     default:

@@ -82,14 +82,12 @@ enum { VECTOR_ROWS = 4, VECTOR_MAX = 8, CPU_VECTOR_MAX = 32 };
  * rows of x passing by in shared memory: 26, 26 (16 lanes 11, 11); 4, 4; 2.4, 2.4. */
 enum { LANES_ROWS = 8, LANES_COLUMNS = 16, LANES_CHUNK = 8, LANES_SHORT_CHUNK = 4 };
 
-struct heed_linear_tile heed_linear_lanes_tile(const heed_device *device, uint64_t rows, uint64_t columns)
+struct heed_linear_tile heed_linear_lanes_tile(const heed_device *device, uint64_t columns)
 {
     struct heed_linear_tile t = {.spec_rows = LANES_ROWS, .spec_columns = LANES_COLUMNS, .spec_chunk = LANES_CHUNK};
     t.group = device->info.limits.subgroup_size_max > 8 ? device->info.limits.subgroup_size_max : 8;
     if (heed_preferences(&device->info) & HEED_AVOIDS_LONG_CODE)
         t.spec_chunk = LANES_SHORT_CHUNK;
-    while (t.spec_rows > 1 && t.spec_rows / 2 * t.group >= rows)
-        t.spec_rows /= 2;
     while (t.spec_columns > 4 && t.spec_columns / 2 >= columns)
         t.spec_columns /= 2;
     t.rows = t.spec_rows * t.group;
@@ -143,7 +141,7 @@ static struct heed_linear_tile tile_of(enum heed_kernel kernel, const struct hee
 {
     switch (kernel) {
     case HEED_KERNEL_LINEAR_LANES:
-        return heed_linear_lanes_tile(l->plan->device, rows_count(l), columns_count(l));
+        return heed_linear_lanes_tile(l->plan->device, columns_count(l));
     case HEED_KERNEL_LINEAR_VECTOR:
         return vector_tile(l->plan->device);
     default:

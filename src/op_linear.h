@@ -11,8 +11,8 @@ struct heed_linear_tile {
     uint32_t shared_bytes;
 };
 
-/* Of linear_lanes.comp, for so many rows and columns. */
-struct heed_linear_tile heed_linear_lanes_tile(const heed_device *device, uint64_t rows, uint64_t columns);
+/* Of linear_lanes.comp, for so many columns. Not for so many rows: a resized plan shares its pipelines. */
+struct heed_linear_tile heed_linear_lanes_tile(const heed_device *device, uint64_t columns);
 /* Of linear.comp. */
 struct heed_linear_tile heed_linear_plain_tile(void);
 
