@@ -14,6 +14,7 @@
 #include "figure.h"
 #include "listen.h"
 #include "options.h"
+#include "shares.h"
 #include "wav.h"
 
 enum {
@@ -233,7 +234,8 @@ static bool transcribe(const struct options *options, const struct speech *speec
     printf("\n%.2f s of sound in %.2f s (%.2f times real time): encoder %.2f s, decoder %.2f s, %.1f tokens/s\n",
            speech->seconds, total, total / speech->seconds, listener->encode_seconds, listener->decode_seconds,
            listener->steps / listener->decode_seconds);
-    return true;
+    fflush(stdout);
+    return shares_print(listener->model, listener->windows, listener->steps);
 }
 
 /* The folder of the picture, before the work is done for nothing. */
