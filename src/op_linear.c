@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * heed_linear: which kernels there are, and their steps. */
 #include "op_linear.h"
-#include "preferences.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -76,18 +75,16 @@ enum heed_status heed_infer_linear(struct heed_graph *g, struct heed_node *n)
  * 10, 40 rows 16 : 16, 150 rows 17 : 20; 22.3.6 4.5 : 2.6, 4.7 : 3.6, 4.6 : 5.2, 4.4 : 6.9. */
 enum { VECTOR_ROWS = 4, VECTOR_MAX = 8, CPU_VECTOR_MAX = 32 };
 
-/* 1500 x 384 features x 384, GFLOP per CPU second in f32 and with q8_0 weights, and the first run: lavapipe 26.1.6 33,
- * 27, 0.3 s (16 lanes 40, 36), 22.3.6 with 4 features at a time 10, 8, 0.4 s, with 8 the same in 0.7 s, with 16 rows
- * 14, 11, 0.8 s; SwiftShader with 4 features 4.5, 1.4, 1.2 s, with 8 2.9, 1.3, 2.4 s. A lane with four columns of W,
- * rows of x passing by in shared memory: 26, 26 (16 lanes 11, 11); 4, 4; 2.4, 2.4. */
-enum { LANES_ROWS = 8, LANES_COLUMNS = 16, LANES_CHUNK = 8, LANES_SHORT_CHUNK = 4 };
+/* 1500 x 384 features x 384, GFLOP per CPU second in f32 and with q8_0 weights, and the first run: lavapipe 26.1.6 31,
+ * 25, 0.16 s (16 lanes 38, 32), with 8 features at a time 33, 27, 0.35 s (40, 36); 22.3.6 10, 8, 0.4 s, with 8 features
+ * the same in 0.7 s, with 16 rows 14, 11, 0.8 s; SwiftShader 4.5, 1.4, 1.2 s, with 8 features 2.9, 1.3, 2.4 s. A lane
+ * with four columns of W, and rows of x passing by in shared memory: 26, 26 (16 lanes 11, 11); 4, 4; 2.4, 2.4. */
+enum { LANES_ROWS = 8, LANES_COLUMNS = 16, LANES_CHUNK = 4 };
 
 struct heed_linear_tile heed_linear_lanes_tile(const heed_device *device, uint64_t columns)
 {
     struct heed_linear_tile t = {.spec_rows = LANES_ROWS, .spec_columns = LANES_COLUMNS, .spec_chunk = LANES_CHUNK};
     t.group = device->info.limits.subgroup_size_max > 8 ? device->info.limits.subgroup_size_max : 8;
-    if (heed_preferences(&device->info) & HEED_AVOIDS_LONG_CODE)
-        t.spec_chunk = LANES_SHORT_CHUNK;
     while (t.spec_columns > 4 && t.spec_columns / 2 >= columns)
         t.spec_columns /= 2;
     t.rows = t.spec_rows * t.group;
