@@ -71,8 +71,8 @@ enum heed_status heed_infer_linear(struct heed_graph *g, struct heed_node *n)
 
 /* ---- kernels */
 
-/* 384 q8_0 features x 384, vector against lanes, GFLOP per CPU second on lavapipe 26.1.6: 12 rows 15 : 9, 20 rows 15 :
- * 10, 40 rows 16 : 16, 150 rows 17 : 20; 22.3.6 4.5 : 2.6, 4.7 : 3.6, 4.6 : 5.2, 4.4 : 6.9. */
+/* 384 q8_0 features x 384, vector against lanes, GFLOP per CPU second on lavapipe 26.1.6: 12 rows 12 : 4, 20 rows 14 :
+ * 8, 40 rows 13 : 15, 150 rows 15 : 18; 22.3.6 4.3 : 1.5, 4.0 : 2.6, 4.4 : 4.8, 4.3 : 6.2. */
 enum { VECTOR_ROWS = 4, VECTOR_MAX = 8, CPU_VECTOR_MAX = 32 };
 
 /* 1500 x 384 features x 384, GFLOP per CPU second in f32 and with q8_0 weights, and the first run: lavapipe 26.1.6 31,
