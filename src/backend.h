@@ -39,6 +39,8 @@ struct heed_backend_ops {
     enum heed_status (*buffer_read)(heed_buffer *buffer, uint64_t offset, void *data, uint64_t bytes);
     /* args has plan->arg_count entries. Always gives a fence when it returns HEED_OK. */
     enum heed_status (*run)(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence);
+    /* Runs, waits, and gives the time of each of heed_plan_op_count ops. NULL: cannot. */
+    enum heed_status (*profile)(heed_plan *plan, const struct heed_bound_arg *args, uint64_t *ns);
     enum heed_status (*fence_wait)(heed_fence *fence, uint64_t timeout_ns);
     enum heed_status (*fence_get_device_ns)(heed_fence *fence, uint64_t *ns);
     void (*fence_destroy)(heed_fence *fence);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * heed_conv: a convolution as the product of linear's kernels, one for each group, or directly where groups are small.
  */
-#include "pipeline_ops.h"
+#include "op_linear.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -152,54 +152,27 @@ enum heed_status heed_infer_conv(struct heed_graph *g, struct heed_node *n)
 
 /* ---- kernels */
 
-enum { LANES_CHUNK = 64, LANES_COLUMNS = 4, LANES_ROWS = 64, MOST_GROUPS = 64 };
+enum { MOST_GROUPS = 64 };
 
-struct tile {
-    uint32_t group, rows, columns, chunk; /* of a work group, rows and columns of y; HEED_LINEAR_SPEC_CHUNK */
-    uint32_t spec_rows, spec_columns, shared_bytes;
-};
-
-static struct tile tile_of(enum heed_kernel kernel, const heed_device *device, uint64_t channels)
+static struct heed_linear_tile tile_of(enum heed_kernel kernel, const heed_device *device, const struct problem *p)
 {
-    struct tile t = {.group = 64};
     switch (kernel) {
     case HEED_KERNEL_CONV_ROWS:
-        t.group = t.chunk = 1;
-        t.rows = t.spec_rows = HEED_LINEAR_ROWS_MOST;
-        t.columns = t.spec_columns = heed_node_rows_columns(device);
-        break;
-    case HEED_KERNEL_CONV_LANES: {
-        /* A tap's channels in chunks of nearly the same length: none is mostly zeros. */
-        const uint64_t chunks = (channels + LANES_CHUNK - 1) / LANES_CHUNK;
-        t.chunk = (uint32_t)(((channels + chunks - 1) / chunks + 3) / 4 * 4);
-        t.group = device->info.limits.subgroup_size_max > 8 ? device->info.limits.subgroup_size_max : 8;
-        t.rows = t.spec_rows = LANES_ROWS;
-        t.spec_columns = LANES_COLUMNS;
-        t.columns = t.group * LANES_COLUMNS;
-        t.shared_bytes = 4 * (t.rows * (t.chunk + t.columns) + t.group);
-        break;
-    }
+        return heed_linear_rows_tile(device);
+    case HEED_KERNEL_CONV_LANES:
+        return heed_linear_lanes_tile(device, p->out);
     case HEED_KERNEL_CONV_DIRECT:
-        t.rows = t.spec_rows = 4;
-        t.columns = t.spec_columns = 4;
-        t.chunk = 4;
-        break;
+        return (struct heed_linear_tile){64, 4, 4, 4, 4, 4, 0};
     default:
-        t.rows = t.spec_rows = t.group / 8 * 4;
-        t.columns = 32;
-        t.spec_columns = 4;
-        t.chunk = 16;
-        t.shared_bytes = device->ops->backend == HEED_BACKEND_OPENCL ? 0 : 4 * 16 * (t.rows + t.columns);
-        break;
+        return heed_linear_plain_tile(device);
     }
-    return t;
 }
 
 static bool accepts(const struct heed_node_candidate *self, const struct heed_node_lowering *l, char *why, size_t size)
 {
     const struct heed_limits *limits = &l->plan->device->info.limits;
     const struct problem p = problem_of(l->graph, l->node);
-    const struct tile t = tile_of(self->kernel, l->plan->device, p.in);
+    const struct heed_linear_tile t = tile_of(self->kernel, l->plan->device, &p);
     if (self->kernel != HEED_KERNEL_CONV_DIRECT && p.groups > MOST_GROUPS)
         snprintf(why, size, "%" PRIu64 " groups, each a dispatch, are more than %d", p.groups, MOST_GROUPS);
     else if (t.group > limits->max_group_size)
@@ -237,7 +210,7 @@ const struct heed_node_candidate *heed_conv_candidates(uint32_t *count)
 
 struct lowering {
     struct problem problem; /* of one group, or of all where the kernel takes all */
-    struct tile tile;
+    struct heed_linear_tile tile;
     uint64_t group_out;
     bool direct;
 };
@@ -284,7 +257,8 @@ static void describe(const struct heed_box_job *job, const struct heed_box *box,
                              *residual = job->tensor[HEED_LINEAR_RESIDUAL].tensor,
                              *y = job->tensor[HEED_LINEAR_Y].tensor;
     const uint64_t taps = p->y.kernel * p->x.kernel, *stride = job->tensor[HEED_LINEAR_Y].stride;
-    const uint64_t padded = lowering->direct ? p->in : ceil_div(p->in, lowering->tile.chunk) * lowering->tile.chunk;
+    const uint64_t padded =
+        lowering->direct ? p->in : ceil_div(p->in, lowering->tile.spec_chunk) * lowering->tile.spec_chunk;
     const struct heed_conv_push push = {
         .rows = (uint32_t)box->length[ROW],
         .features = (uint32_t)(taps * padded),
@@ -326,7 +300,7 @@ static void describe(const struct heed_box_job *job, const struct heed_box *box,
                                           is_vector(g, residual, out);
     step->spec[HEED_LINEAR_SPEC_ROWS] = lowering->tile.spec_rows;
     step->spec[HEED_LINEAR_SPEC_COLUMNS] = lowering->tile.spec_columns;
-    step->spec[HEED_LINEAR_SPEC_CHUNK] = lowering->tile.chunk;
+    step->spec[HEED_LINEAR_SPEC_CHUNK] = lowering->tile.spec_chunk;
     step->spec[HEED_CONV_SPEC_PADDED] = (uint32_t)padded;
     step->spec[HEED_CONV_SPEC_KERNEL_X] = (uint32_t)p->x.kernel;
     step->spec[HEED_CONV_SPEC_TAPS] = (uint32_t)taps;
@@ -411,11 +385,11 @@ enum heed_status heed_lower_conv(struct heed_node_lowering *l)
     struct lowering lowering = {.problem = problem_of(l->graph, l->node),
                                 .direct = chosen->kernel == HEED_KERNEL_CONV_DIRECT};
     struct problem *p = &lowering.problem;
-    lowering.tile = tile_of(chosen->kernel, l->plan->device, p->in);
     lowering.group_out = p->out;
     if (p->images == 0)
         return HEED_OK;
     join_lines(p);
+    lowering.tile = tile_of(chosen->kernel, l->plan->device, p);
     /* x is bound whole, image by image where that is too much. */
     const uint64_t all = 4 * p->images * p->x_stride[IMAGE];
     const uint64_t images = all > l->plan->device->info.limits.max_storage_range / 2 ? 1 : p->images;

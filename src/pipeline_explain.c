@@ -2,6 +2,7 @@
  * A plan, and the graph of a pipeline, as text. */
 #include "pipeline.h"
 #include "dtype.h"
+#include "select.h"
 #include "text.h"
 
 #include <inttypes.h>
@@ -15,6 +16,38 @@ static uint64_t node_bytes(const struct heed_graph *g, const struct heed_node *n
             bytes += heed_dtype_bytes(g->tensors[value].dtype, heed_tensor_count(&g->tensors[value]));
     }
     return bytes;
+}
+
+uint32_t heed_plan_op_count(const heed_plan *plan)
+{
+    if (!plan->pipeline)
+        return 1;
+    const struct heed_graph *g = &plan->pipeline->graph;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < g->node_count; i++)
+        count += !heed_pipeline_ops[g->nodes[i].kind].view;
+    return count;
+}
+
+uint32_t heed_plan_op(const heed_plan *plan, uint32_t op, struct heed_op_time *time)
+{
+    if (!plan->pipeline) {
+        *time = (struct heed_op_time){.op = heed_op_name(plan->op), .kernel = plan->kernel};
+        return plan->step_count;
+    }
+    const struct heed_graph *g = &plan->pipeline->graph;
+    uint32_t node = 0, end = 0;
+    for (uint32_t i = 0; i < g->node_count; i++)
+        if (!heed_pipeline_ops[g->nodes[i].kind].view && op-- == 0)
+            node = i;
+    while (end < plan->step_count && plan->steps[end].node <= node)
+        end++;
+    const struct heed_node *n = &g->nodes[node];
+    const char *kernel = plan->device->ops->direct_kernel;
+    if (!kernel) /* an op without a choice has the one kernel of its steps */
+        kernel = *n->kernel || end == 0 ? n->kernel : heed_kernel_name(plan->steps[end - 1].kernel);
+    *time = (struct heed_op_time){.op = heed_pipeline_ops[n->kind].name, .kernel = kernel};
+    return end;
 }
 
 static void append_node(struct heed_text *t, const struct heed_graph *g, const struct heed_node *n)

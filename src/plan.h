@@ -113,6 +113,11 @@ uint32_t heed_plan_find_arg(const heed_plan *plan, const char *name);
 /* Bytes that argument `arg` takes; the scratch too. */
 uint64_t heed_plan_arg_bytes(const heed_plan *plan, uint32_t arg);
 
+/* The ops of a plan for heed_profile: of a pipeline its nodes that are no views, in the order in which they run. */
+uint32_t heed_plan_op_count(const heed_plan *plan);
+/* Op `op`: its name and kernel; returns how many steps are over when it is. */
+uint32_t heed_plan_op(const heed_plan *plan, uint32_t op, struct heed_op_time *time);
+
 /* For lowering: append a zeroed step (NULL: out of host memory), or reserve scratch (its offset, 256-byte aligned). */
 struct heed_step *heed_plan_add_step(heed_plan *plan);
 uint64_t heed_plan_add_scratch(heed_plan *plan, uint64_t bytes);

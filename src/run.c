@@ -135,12 +135,10 @@ static enum heed_status name_args(const heed_plan *plan, const struct heed_arg *
     return HEED_OK;
 }
 
-enum heed_status heed_run(heed_plan *plan, const struct heed_arg *args, uint32_t arg_count, heed_fence **fence)
+/* The plan's arguments in its own order, plan->arg_count of them, for the caller to free. */
+static enum heed_status bind_args(heed_plan *plan, const struct heed_arg *args, uint32_t arg_count,
+                                  struct heed_bound_arg **result)
 {
-    if (fence)
-        *fence = NULL;
-    if (!plan || (!args && arg_count > 0))
-        return HEED_ERR_ARGUMENT;
     heed_device *device = plan->device;
     enum heed_status status = heed_device_check(device);
     if (status != HEED_OK)
@@ -156,23 +154,69 @@ enum heed_status heed_run(heed_plan *plan, const struct heed_arg *args, uint32_t
     status = bound ? name_args(plan, args, arg_count, table.named) : heed_fail_memory(device->context);
     if (status == HEED_OK)
         status = heed_args_check(plan, table.named, arg_count, false, table.position);
-    heed_fence *submitted = NULL;
-    if (status == HEED_OK) {
-        for (uint32_t arg = 0; arg < plan->arg_count; arg++)
-            if (table.position[arg] != UINT32_MAX)
-                bound[arg] =
-                    (struct heed_bound_arg){args[table.position[arg]].buffer, args[table.position[arg]].offset};
-        status = device->ops->run(plan, bound, &submitted);
-    }
-    heed_free(device->context, bound);
+    for (uint32_t arg = 0; status == HEED_OK && arg < plan->arg_count; arg++)
+        if (table.position[arg] != UINT32_MAX)
+            bound[arg] = (struct heed_bound_arg){args[table.position[arg]].buffer, args[table.position[arg]].offset};
     heed_arg_table_free(device->context, &table);
+    if (status != HEED_OK)
+        heed_free(device->context, bound);
+    else
+        *result = bound;
+    return status;
+}
+
+enum heed_status heed_run(heed_plan *plan, const struct heed_arg *args, uint32_t arg_count, heed_fence **fence)
+{
+    if (fence)
+        *fence = NULL;
+    if (!plan || (!args && arg_count > 0))
+        return HEED_ERR_ARGUMENT;
+    const struct heed_backend_ops *ops = plan->device->ops;
+    struct heed_bound_arg *bound;
+    enum heed_status status = bind_args(plan, args, arg_count, &bound);
+    if (status != HEED_OK)
+        return status;
+    heed_fence *submitted = NULL;
+    status = ops->run(plan, bound, &submitted);
+    heed_free(plan->device->context, bound);
     if (status != HEED_OK || fence) {
         if (fence)
             *fence = submitted;
         return status;
     }
-    status = device->ops->fence_wait(submitted, UINT64_MAX);
-    device->ops->fence_destroy(submitted);
+    status = ops->fence_wait(submitted, UINT64_MAX);
+    ops->fence_destroy(submitted);
+    return status;
+}
+
+enum heed_status heed_profile(heed_plan *plan, const struct heed_arg *args, uint32_t arg_count,
+                              struct heed_op_time *times, uint32_t capacity, uint32_t *count)
+{
+    if (count)
+        *count = 0;
+    if (!plan || !count || (!args && arg_count > 0) || (!times && capacity > 0))
+        return HEED_ERR_ARGUMENT;
+    heed_device *device = plan->device;
+    if (!device->ops->run || !device->ops->profile || !device->info.has_timestamps)
+        return heed_fail(device->context, HEED_ERR_UNSUPPORTED, "profile: %s",
+                         !device->ops->run       ? "the device was imported, and heed runs nothing there"
+                         : !device->ops->profile ? "ops are not timed one by one on OpenCL"
+                                                 : "the device has no timestamps");
+    const uint32_t ops = *count = heed_plan_op_count(plan);
+    if (capacity == 0)
+        return HEED_OK;
+    struct heed_bound_arg *bound;
+    enum heed_status status = bind_args(plan, args, arg_count, &bound);
+    if (status != HEED_OK)
+        return status;
+    uint64_t *ns = heed_alloc(device->context, ops > 0 ? ops : 1, sizeof *ns);
+    status = ns ? device->ops->profile(plan, bound, ns) : heed_fail_memory(device->context);
+    for (uint32_t op = 0; status == HEED_OK && op < ops && op < capacity; op++) {
+        heed_plan_op(plan, op, &times[op]);
+        times[op].ns = ns[op];
+    }
+    heed_free(device->context, ns);
+    heed_free(device->context, bound);
     return status;
 }
 

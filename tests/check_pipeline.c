@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static heed_context *context;
 static heed_device *device;
@@ -668,6 +669,122 @@ START_TEST(threads)
 }
 END_TEST
 
+/* ---- where the time goes */
+
+enum { PROFILED_ARGS = 8, OPS = 3 };
+
+static uint64_t wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* A product of 33 million multiplications between two ops of four numbers, and a view, which is no op. */
+static heed_plan *product_between_dwarfs(void)
+{
+    heed_pipeline *p = begin();
+    const heed_value x = heed_pipeline_input(p, "x", HEED_F32, heed_shape_2(512, 256));
+    const heed_value w = heed_pipeline_input(p, "w", HEED_F32, heed_shape_2(256, 256));
+    const heed_value few = heed_pipeline_input(p, "few", HEED_F32, heed_shape_2(1, 4));
+    const heed_value dwarf = heed_combine(p, few, none, HEED_DESC(combine, .scale = 2));
+    heed_pipeline_output(p, "product", heed_linear(p, heed_reshape(p, x, heed_shape_3(1, 512, 256)), w, NULL));
+    heed_pipeline_output(p, "norm", heed_rms_norm(p, dwarf, NULL));
+    return compiled(&p);
+}
+
+START_TEST(times_of_ops)
+{
+    static const char *const wanted[OPS] = {"combine", "linear", "rms_norm"};
+    static const char *const kernels[OPS] = {"combine", "linear", "norm"};
+    heed_plan *plan = product_between_dwarfs();
+    struct heed_plan_info info;
+    struct heed_arg args[PROFILED_ARGS];
+    struct heed_op_time times[OPS + 1] = {{0}};
+    uint32_t count;
+    heed_plan_get_info(plan, &info);
+    ck_assert_uint_le(info.args, PROFILED_ARGS);
+    ck_assert_int_eq(heed_profile(plan, NULL, 0, NULL, 0, &count), HEED_OK);
+    ck_assert_uint_eq(count, OPS);
+    ck_assert_int_eq(heed_profile(plan, NULL, 0, times, OPS, &count), HEED_ERR_ARGUMENT);
+    ck_assert_msg(strstr(last_line, "missing") != NULL, "%s", last_line);
+    ck_assert_int_eq(heed_profile(plan, NULL, 0, NULL, OPS, &count), HEED_ERR_ARGUMENT);
+    ck_assert_int_eq(heed_profile(plan, NULL, 0, times, OPS, NULL), HEED_ERR_ARGUMENT);
+    uint32_t given = 0, norm = 0;
+    for (uint32_t i = 0; i < info.args; i++) {
+        struct heed_arg_info arg;
+        ck_assert_int_eq(heed_plan_get_arg(plan, i, &arg), HEED_OK);
+        if (strcmp(arg.name, "scratch") == 0)
+            continue;
+        if (strcmp(arg.name, "norm") == 0)
+            norm = given;
+        args[given].name = arg.name;
+        args[given].offset = 0;
+        ck_assert_int_eq(heed_buffer_create(device, arg.bytes, &args[given++].buffer), HEED_OK);
+        const float ones[4] = {1, 1, 1, 1};
+        ck_assert_int_eq(heed_buffer_write(args[given - 1].buffer, 0, ones, sizeof ones), HEED_OK);
+    }
+    ck_assert_int_eq(heed_run(plan, args, given, NULL), HEED_OK);
+
+    uint64_t least[OPS] = {UINT64_MAX, UINT64_MAX,
+                           UINT64_MAX}; /* of a few runs: other processes want the processor too */
+    for (int run = 0; run < 5; run++) {
+        const uint64_t start = wall_ns();
+        ck_assert_msg(heed_profile(plan, args, given, times, OPS + 1, &count) == HEED_OK, "%s", last_line);
+        const uint64_t wall = wall_ns() - start;
+        ck_assert_uint_eq(count, OPS);
+        ck_assert_uint_le(times[0].ns + times[1].ns + times[2].ns, wall);
+        for (int i = 0; i < OPS; i++)
+            least[i] = times[i].ns < least[i] ? times[i].ns : least[i];
+    }
+    for (int i = 0; i < OPS; i++) {
+        ck_assert_str_eq(times[i].op, wanted[i]);
+        ck_assert_msg(strncmp(times[i].kernel, is_reference() ? "reference" : kernels[i], 4) == 0, "%s",
+                      times[i].kernel);
+    }
+    ck_assert_ptr_null(times[OPS].op);
+    ck_assert_uint_gt(least[1], least[0] + least[2]);
+    float y[4];
+    ck_assert_int_eq(heed_buffer_read(args[norm].buffer, 0, y, sizeof y), HEED_OK);
+    ck_assert_float_eq_tol(y[3], 1, 1e-4);
+
+    times[1].op = NULL; /* no more than fits */
+    ck_assert_int_eq(heed_profile(plan, args, given, times, 1, &count), HEED_OK);
+    ck_assert_uint_eq(count, OPS);
+    ck_assert_ptr_null(times[1].op);
+    while (given > 0)
+        heed_buffer_destroy(&args[--given].buffer);
+    heed_plan_destroy(&plan);
+}
+END_TEST
+
+/* A plan of one op has one time. */
+START_TEST(time_of_attention)
+{
+    struct heed_attention_desc d = HEED_ATTENTION_DESC_INIT;
+    d.batch = d.heads_q = d.heads_kv = 1;
+    d.len_q = d.len_kv = 64;
+    d.dim_qk = d.dim_v = 32;
+    heed_plan *plan;
+    ck_assert_int_eq(heed_plan_create_attention(device, &d, &plan), HEED_OK);
+    struct heed_arg args[] = {{.name = "q"}, {.name = "k"}, {.name = "v"}, {.name = "o"}};
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(heed_buffer_create(device, 64 * 32 * 4, &args[i].buffer), HEED_OK);
+    struct heed_op_time time;
+    struct heed_plan_info info;
+    uint32_t count;
+    heed_plan_get_info(plan, &info);
+    ck_assert_msg(heed_profile(plan, args, 4, &time, 1, &count) == HEED_OK, "%s", last_line);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_str_eq(time.op, "attention");
+    ck_assert_str_eq(time.kernel, info.kernel);
+    ck_assert_uint_gt(time.ns, 0);
+    for (int i = 0; i < 4; i++)
+        heed_buffer_destroy(&args[i].buffer);
+    heed_plan_destroy(&plan);
+}
+END_TEST
+
 /* ---- host memory that runs out, at every allocation in turn */
 
 struct memory {
@@ -906,6 +1023,8 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, names_are_checked);
     tcase_add_test(tcase, texts);
     tcase_add_test(tcase, threads);
+    tcase_add_test(tcase, times_of_ops);
+    tcase_add_test(tcase, time_of_attention);
     tcase_add_loop_test(tcase, out_of_host_memory, 0, 2);
     tcase_add_test(tcase, block_is_its_formula);
     suite_add_tcase(suite, tcase);

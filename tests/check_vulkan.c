@@ -310,6 +310,9 @@ START_TEST(bind_refuses)
     heed_device_destroy(&own);
     heed_buffer *buffer;
     ck_assert_int_eq(heed_buffer_create(app.heed, 4, &buffer), HEED_ERR_UNSUPPORTED);
+    uint32_t ops;
+    ck_assert_int_eq(heed_profile(&plan, NULL, 0, NULL, 0, &ops), HEED_ERR_UNSUPPORTED);
+    ck_assert_msg(strstr(last_line, "was imported") != NULL, "%s", last_line);
 
     plan_clear(&plan);
     tensors_close(&app, &t);

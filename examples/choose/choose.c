@@ -24,7 +24,7 @@ static const char help[] =
     "  --language L   that is spoken, as its code: en (the default), de, fr, ...\n"
     "  --out FILE     the picture; default: out/choose.png; further recordings get -2, -3, ...\n"
     "  --device D     index, UUID or part of a name (see heed devices); default: the best\n"
-    "  --backend B    vulkan or reference (plain C, slow); default: whichever is there\n";
+    "  --backend B    vulkan, opencl or reference (plain C, slow); default: whichever is there\n";
 
 /* ---------------------------------------------------------------------------------------------------- text */
 

@@ -385,3 +385,17 @@ bool model_decode(struct model *model, uint32_t token, uint32_t position, float 
     }
     return ok;
 }
+
+bool model_profile(struct model *model, enum model_part part, struct heed_op_time *times, uint32_t capacity,
+                   uint32_t *count)
+{
+    const struct block *block = part == MODEL_ENCODER ? &model->encoder : &model->decoder;
+    return heed_profile(block->plan, block->args, block->count, times, capacity, count) == HEED_OK;
+}
+
+bool model_can_profile(const struct model *model)
+{
+    struct heed_device_info info;
+    heed_device_get_info(model->device, &info);
+    return info.backend == HEED_BACKEND_VULKAN && info.has_timestamps;
+}

@@ -21,4 +21,11 @@ bool model_encode(struct model *model, const float *window);
  * of the cross-attention, [layers][heads][audio context]. */
 bool model_decode(struct model *model, uint32_t token, uint32_t position, float *logits, float *attention);
 
+enum model_part { MODEL_ENCODER, MODEL_DECODER };
+/* Runs a part once more on the values that are there, as heed_profile does. */
+bool model_profile(struct model *model, enum model_part part, struct heed_op_time *times, uint32_t capacity,
+                   uint32_t *count);
+/* Vulkan with timestamps: heed_profile has none on OpenCL, and the reference takes minutes for a window. */
+bool model_can_profile(const struct model *model);
+
 #endif

@@ -18,8 +18,10 @@ static enum heed_backend parse_backend(const char *name)
 {
     if (strcmp(name, "vulkan") == 0)
         return HEED_BACKEND_VULKAN;
+    if (strcmp(name, "opencl") == 0)
+        return HEED_BACKEND_OPENCL;
     if (strcmp(name, "reference") != 0)
-        options_refuse(name, "is not a backend: vulkan, reference");
+        options_refuse(name, "is not a backend: vulkan, opencl, reference");
     return HEED_BACKEND_REFERENCE;
 }
 

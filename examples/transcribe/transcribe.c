@@ -11,6 +11,7 @@
 #include "listen.h"
 #include "options.h"
 #include "output.h"
+#include "shares.h"
 #include "speech.h"
 
 const char *const picture_program = "transcribe";
@@ -23,7 +24,7 @@ static const char help[] =
     "  --language L   that is spoken, as its code: en (the default), de, fr, ...\n"
     "  --out FILE     the picture; default: out/transcribe.png; further windows of 30 s get -2, -3, ...\n"
     "  --device D     index, UUID or part of a name (see heed devices); default: the best\n"
-    "  --backend B    vulkan or reference (plain C, slow); default: whichever is there\n";
+    "  --backend B    vulkan, opencl or reference (plain C, slow); default: whichever is there\n";
 
 static bool print(const struct trouble *trouble)
 {
@@ -142,7 +143,8 @@ static bool transcribe(const struct options *options, const struct speech *speec
     printf("\n%.2f s of sound in %.2f s (%.2f times real time): encoder %.2f s, decoder %.2f s, %.1f tokens/s\n",
            speech->seconds, total, total / speech->seconds, listener->encode_seconds, listener->decode_seconds,
            listener->steps / listener->decode_seconds);
-    return true;
+    fflush(stdout);
+    return shares_print(listener->model, listener->windows, listener->steps);
 }
 
 int main(int count, char **words)

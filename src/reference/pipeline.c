@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * A pipeline on the host, node by node. f32 between the nodes is f64: an oracle rounds only where the caller said so.
  */
+#include "../clock.h"
 #include "../dtype.h"
 #include "../pipeline.h"
 
@@ -78,7 +79,8 @@ static enum heed_status evaluate(const struct heed_graph *g, struct memory *memo
     return heed_pipeline_ops[node->kind].evaluate(g, node, in, out);
 }
 
-enum heed_status heed_reference_pipeline(const struct heed_graph *g, void *const *args, enum heed_reference_store store)
+enum heed_status heed_reference_pipeline(const struct heed_graph *g, void *const *args, enum heed_reference_store store,
+                                         uint64_t *ns)
 {
     struct memory *memory = heed_alloc(g->context, g->storage_count + 1, sizeof *memory);
     if (!memory)
@@ -93,8 +95,12 @@ enum heed_status heed_reference_pipeline(const struct heed_graph *g, void *const
     find_last_uses(g, memory);
     enum heed_status status = HEED_OK;
     for (uint32_t i = 0; status == HEED_OK && i < g->node_count; i++) {
-        if (!heed_pipeline_ops[g->nodes[i].kind].view)
+        if (!heed_pipeline_ops[g->nodes[i].kind].view) {
+            const uint64_t start = heed_clock_ns();
             status = evaluate(g, memory, i);
+            if (ns)
+                *ns++ = heed_clock_ns() - start;
+        }
         for (uint32_t s = 0; s < g->storage_count; s++)
             if (memory[s].owned && memory[s].last == i) {
                 heed_free(g->context, memory[s].data);

@@ -72,13 +72,14 @@ static enum heed_status buffer_read(heed_buffer *buffer, uint64_t offset, void *
     return HEED_OK;
 }
 
-static enum heed_status solve(const heed_plan *plan, void *const *args)
+/* ns: of each op, or NULL. */
+static enum heed_status solve(const heed_plan *plan, void *const *args, uint64_t *ns)
 {
     heed_context *context = plan->device->context;
     const void *const *in = (const void *const *)args;
     switch (plan->op) {
     case HEED_OP_PIPELINE:
-        return heed_reference_pipeline(&plan->pipeline->graph, args, HEED_REFERENCE_STORED_TYPE);
+        return heed_reference_pipeline(&plan->pipeline->graph, args, HEED_REFERENCE_STORED_TYPE, ns);
     case HEED_OP_DEFORM:
         return heed_reference_deform(context, &plan->problem.deform, in, args, HEED_REFERENCE_STORED_TYPE);
     default:
@@ -86,26 +87,45 @@ static enum heed_status solve(const heed_plan *plan, void *const *args)
     }
 }
 
+static enum heed_status solve_timed(heed_plan *plan, const struct heed_bound_arg *args, uint64_t *op_ns,
+                                    uint64_t *elapsed_ns)
+{
+    heed_context *context = plan->device->context;
+    void **data = heed_alloc(context, plan->arg_count, sizeof *data);
+    if (!data)
+        return heed_fail_memory(context);
+    uint64_t start = heed_clock_ns();
+    for (uint32_t arg = 0; arg < plan->arg_count; arg++)
+        if (args[arg].buffer)
+            data[arg] = ((struct reference_buffer *)args[arg].buffer)->data + args[arg].offset;
+    enum heed_status status = solve(plan, data, op_ns);
+    *elapsed_ns = heed_clock_ns() - start;
+    heed_free(context, data);
+    return status;
+}
+
 static enum heed_status run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence)
 {
     heed_context *context = plan->device->context;
     struct reference_fence *made = heed_alloc(context, 1, sizeof *made);
-    void **data = heed_alloc(context, plan->arg_count, sizeof *data);
-    enum heed_status status = made && data ? HEED_OK : heed_fail_memory(context);
-    uint64_t start = heed_clock_ns();
-    for (uint32_t arg = 0; status == HEED_OK && arg < plan->arg_count; arg++)
-        if (args[arg].buffer)
-            data[arg] = ((struct reference_buffer *)args[arg].buffer)->data + args[arg].offset;
+    if (!made)
+        return heed_fail_memory(context);
+    made->base.device = plan->device;
+    enum heed_status status = solve_timed(plan, args, NULL, &made->elapsed_ns);
     if (status == HEED_OK)
-        status = solve(plan, data);
-    heed_free(context, data);
-    if (status != HEED_OK) {
+        *fence = &made->base;
+    else
         heed_free(context, made);
-        return status;
-    }
-    *made = (struct reference_fence){.base.device = plan->device, .elapsed_ns = heed_clock_ns() - start};
-    *fence = &made->base;
-    return HEED_OK;
+    return status;
+}
+
+static enum heed_status profile(heed_plan *plan, const struct heed_bound_arg *args, uint64_t *ns)
+{
+    uint64_t elapsed;
+    enum heed_status status = solve_timed(plan, args, plan->pipeline ? ns : NULL, &elapsed);
+    if (!plan->pipeline)
+        *ns = elapsed;
+    return status;
 }
 
 static enum heed_status fence_wait(heed_fence *fence, uint64_t timeout_ns)
@@ -137,6 +157,7 @@ static const struct heed_backend_ops reference_ops = {
     .buffer_write = buffer_write,
     .buffer_read = buffer_read,
     .run = run,
+    .profile = profile,
     .fence_wait = fence_wait,
     .fence_get_device_ns = fence_get_device_ns,
     .fence_destroy = fence_destroy,

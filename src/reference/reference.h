@@ -24,9 +24,10 @@ enum heed_status heed_reference_deform(heed_context *context, const struct heed_
 
 struct heed_graph;
 /* `args`: the first element of every argument of the graph, by its number. With HEED_REFERENCE_F64 arguments that are
- * only written are arrays of double. HEED_ERR_HOST_MEMORY. */
+ * only written are arrays of double. `ns`: the time of each node that is no view; NULL: not wanted.
+ * HEED_ERR_HOST_MEMORY. */
 enum heed_status heed_reference_pipeline(const struct heed_graph *graph, void *const *args,
-                                         enum heed_reference_store store);
+                                         enum heed_reference_store store, uint64_t *ns);
 
 /* Element `index` of an output; inputs are read with heed_dtype_load. */
 void heed_reference_put(void *tensor, enum heed_dtype dtype, enum heed_reference_store store, uint64_t index,

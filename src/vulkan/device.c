@@ -373,6 +373,7 @@ static const struct heed_backend_ops own_ops = {
     .buffer_write = heed_vk_buffer_write,
     .buffer_read = heed_vk_buffer_read,
     .run = heed_vk_run,
+    .profile = heed_vk_profile,
     .fence_wait = heed_vk_fence_wait,
     .fence_get_device_ns = heed_vk_fence_get_device_ns,
     .fence_destroy = heed_vk_fence_destroy,

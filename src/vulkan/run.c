@@ -17,7 +17,8 @@ struct job {
 struct heed_vk_fence {
     struct heed_fence base;
     struct job job;
-    VkQueryPool queries;
+    VkQueryPool queries; /* timestamps: before all steps, then after each mark */
+    uint32_t marks;
     struct heed_vk_binding *binding;
 };
 
@@ -178,15 +179,18 @@ static enum heed_status bind(heed_plan *plan, const struct heed_bound_arg *args,
     return status;
 }
 
-static enum heed_status create_queries(struct heed_vk_device *device, VkQueryPool *queries)
+static enum heed_status create_queries(struct heed_vk_device *device, struct heed_vk_fence *fence, uint32_t marks)
 {
-    const VkQueryPoolCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = 2};
+    const VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                        .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                        .queryCount = marks + 1};
     VkQueryPool handle;
     enum heed_status status =
         heed_vk_check(device, device->vk.CreateQueryPool(device->device, &info, NULL, &handle), "vkCreateQueryPool");
-    if (!status)
-        *queries = handle;
+    if (!status) {
+        fence->queries = handle;
+        fence->marks = marks;
+    }
     return status;
 }
 
@@ -198,23 +202,33 @@ static uint32_t submission_count(const heed_plan *plan)
     return count > 0 ? count : 1;
 }
 
-static void record(const struct heed_vk_functions *vk, const struct heed_vk_fence *fence)
+static void write_timestamp(const struct heed_vk_functions *vk, const struct heed_vk_fence *fence,
+                            VkCommandBuffer commands, uint32_t query)
+{
+    vk->CmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, query);
+}
+
+/* marks[i]: how many steps come before timestamp i + 1; they do not fall. */
+static void record(const struct heed_vk_functions *vk, const struct heed_vk_fence *fence, const uint32_t *marks)
 {
     const struct job *job = &fence->job;
     if (fence->queries) {
-        vk->CmdResetQueryPool(job->commands[0], fence->queries, 0, 2);
-        vk->CmdWriteTimestamp(job->commands[0], VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, 0);
+        vk->CmdResetQueryPool(job->commands[0], fence->queries, 0, fence->marks + 1);
+        write_timestamp(vk, fence, job->commands[0], 0);
     }
-    for (uint32_t i = 0, first = 0; i < job->count; i++) {
-        const uint32_t count = heed_plan_submission(fence->binding->plan, first);
-        heed_vk_binding_record(fence->binding, job->commands[i], first, count);
-        first += count;
+    for (uint32_t i = 0, step = 0, mark = 0; i < job->count; i++) {
+        const uint32_t end = step + heed_plan_submission(fence->binding->plan, step);
+        for (; mark < fence->marks && marks[mark] <= end; step = marks[mark++]) {
+            heed_vk_binding_record(fence->binding, job->commands[i], step, marks[mark] - step);
+            write_timestamp(vk, fence, job->commands[i], mark + 1);
+        }
+        heed_vk_binding_record(fence->binding, job->commands[i], step, end - step);
+        step = end;
     }
-    if (fence->queries)
-        vk->CmdWriteTimestamp(job->commands[job->count - 1], VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, fence->queries, 1);
 }
 
-enum heed_status heed_vk_run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **result)
+static enum heed_status submit(heed_plan *plan, const struct heed_bound_arg *args, const uint32_t *marks,
+                               uint32_t mark_count, heed_fence **result)
 {
     struct heed_vk_device *device = (struct heed_vk_device *)plan->device;
     heed_context *context = device->base.context;
@@ -229,11 +243,11 @@ enum heed_status heed_vk_run(heed_plan *plan, const struct heed_bound_arg *args,
     if (!status)
         status = bind(plan, args, &fence->binding);
     if (!status && device->base.info.has_timestamps)
-        status = create_queries(device, &fence->queries);
+        status = create_queries(device, fence, mark_count);
     if (!status)
         status = job_begin(device, &fence->job, submission_count(plan));
     if (!status) {
-        record(&device->vk, fence);
+        record(&device->vk, fence, marks);
         status = job_end(device, &fence->job);
     }
     if (!status) {
@@ -249,6 +263,11 @@ enum heed_status heed_vk_run(heed_plan *plan, const struct heed_bound_arg *args,
     return HEED_OK;
 }
 
+enum heed_status heed_vk_run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **result)
+{
+    return submit(plan, args, &plan->step_count, 1, result);
+}
+
 enum heed_status heed_vk_fence_wait(heed_fence *base, uint64_t timeout_ns)
 {
     struct heed_vk_fence *fence = (struct heed_vk_fence *)base;
@@ -260,6 +279,27 @@ enum heed_status heed_vk_fence_wait(heed_fence *base, uint64_t timeout_ns)
     return result == VK_TIMEOUT ? HEED_NOT_READY : heed_vk_check(device, result, "vkWaitForFences");
 }
 
+/* From timestamp `first` to timestamp `last`. */
+static enum heed_status get_ns(const struct heed_vk_fence *fence, uint32_t first, uint32_t last, uint64_t *ns)
+{
+    struct heed_vk_device *device = (struct heed_vk_device *)fence->base.device;
+    uint64_t ticks[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        const VkResult result =
+            device->vk.GetQueryPoolResults(device->device, fence->queries, i == 0 ? first : last, 1, sizeof *ticks,
+                                           &ticks[i], sizeof *ticks, VK_QUERY_RESULT_64_BIT);
+        if (result == VK_NOT_READY)
+            return HEED_NOT_READY;
+        const enum heed_status status = heed_vk_check(device, result, "vkGetQueryPoolResults");
+        if (status)
+            return status;
+    }
+    const uint32_t bits = device->physical.timestamp_bits;
+    const uint64_t mask = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+    *ns = (uint64_t)((double)((ticks[1] - ticks[0]) & mask) * device->physical.timestamp_period_ns);
+    return HEED_OK;
+}
+
 enum heed_status heed_vk_fence_get_device_ns(heed_fence *base, uint64_t *ns)
 {
     const struct heed_vk_fence *fence = (const struct heed_vk_fence *)base;
@@ -269,18 +309,30 @@ enum heed_status heed_vk_fence_get_device_ns(heed_fence *base, uint64_t *ns)
         return status;
     if (!fence->queries)
         return heed_fail(device->base.context, HEED_ERR_UNSUPPORTED, "vulkan: the device has no timestamps");
-    uint64_t ticks[2];
-    const VkResult result = device->vk.GetQueryPoolResults(device->device, fence->queries, 0, 2, sizeof ticks, ticks,
-                                                           sizeof *ticks, VK_QUERY_RESULT_64_BIT);
-    if (result == VK_NOT_READY)
-        return HEED_NOT_READY;
-    status = heed_vk_check(device, result, "vkGetQueryPoolResults");
+    return get_ns(fence, 0, fence->marks, ns);
+}
+
+enum heed_status heed_vk_profile(heed_plan *plan, const struct heed_bound_arg *args, uint64_t *ns)
+{
+    heed_context *context = plan->device->context;
+    const uint32_t count = heed_plan_op_count(plan);
+    uint32_t *marks = heed_alloc(context, count > 0 ? count : 1, sizeof *marks);
+    if (!marks)
+        return heed_fail_memory(context);
+    for (uint32_t op = 0; op < count; op++) {
+        struct heed_op_time time;
+        marks[op] = heed_plan_op(plan, op, &time);
+    }
+    heed_fence *fence;
+    enum heed_status status = submit(plan, args, marks, count, &fence);
+    heed_free(context, marks);
     if (status)
         return status;
-    const uint32_t bits = device->physical.timestamp_bits;
-    const uint64_t mask = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
-    *ns = (uint64_t)((double)((ticks[1] - ticks[0]) & mask) * device->physical.timestamp_period_ns);
-    return HEED_OK;
+    status = heed_vk_fence_wait(fence, UINT64_MAX);
+    for (uint32_t op = 0; !status && op < count; op++)
+        status = get_ns((const struct heed_vk_fence *)fence, op, op + 1, &ns[op]);
+    heed_vk_fence_destroy(fence);
+    return status;
 }
 
 void heed_vk_fence_destroy(heed_fence *base)

@@ -172,7 +172,7 @@ static bool expect(struct op_case *c)
     }
     const char *why;
     bool ok = test_naive_pipeline(g, args, naive, &why) || fail(c, why);
-    ok = ok && (heed_reference_pipeline(g, args, HEED_REFERENCE_F64) == HEED_OK || fail(c, "the oracle failed"));
+    ok = ok && (heed_reference_pipeline(g, args, HEED_REFERENCE_F64, NULL) == HEED_OK || fail(c, "the oracle failed"));
     for (uint32_t i = 0; i < g->arg_count; i++) {
         for (uint64_t e = 0; ok && copies[i] && e < named[i]->count; e++)
             named[i]->expected[e] = heed_dtype_load(copies[i], named[i]->dtype, e);
