@@ -62,27 +62,71 @@ static heed_value joined(heed_pipeline *p, heed_value o, heed_value weight, heed
     return residual.id ? plus(p, residual, o, HEED_F32) : o;
 }
 
+/* What attention is of, [batch][heads][row][dim]. */
+struct parts {
+    heed_value q, k, v;
+};
+
+static struct parts project_apart(heed_pipeline *p, heed_value from, heed_value memory,
+                                  const struct heed_block_attention_desc *d)
+{
+    const struct heed_projections *w = &d->weights;
+    const heed_value to = memory.id ? memory : from, asking = plus(p, from, d->x_pos, d->dtype);
+    struct parts parts = {heed_split_heads(p, project(p, asking, w->wq, w->bq, d->dtype), d->heads), d->keys,
+                          d->values};
+    if (d->keys.id)
+        return parts;
+    /* Self-attention has one position for queries and keys. */
+    const heed_value asked = memory.id                              ? plus(p, to, d->memory_pos, d->dtype)
+                             : d->memory_pos.id == 0 || d->x_pos.id ? asking
+                                                                    : plus(p, to, d->memory_pos, d->dtype);
+    parts.k = heed_split_heads(p, project(p, asked, w->wk, w->bk, d->dtype), d->heads);
+    parts.v = w->wv.id ? heed_split_heads(p, project(p, to, w->wv, w->bv, d->dtype), d->heads) : parts.k;
+    return parts;
+}
+
+/* Three views of one product. */
+static struct parts project_at_once(heed_pipeline *p, heed_value x, heed_value memory,
+                                    const struct heed_block_attention_desc *d)
+{
+    const struct heed_projections *w = &d->weights;
+    struct parts parts = {none, none, none};
+    struct heed_shape shape;
+    enum heed_dtype dtype;
+    if (memory.id || d->x_pos.id || d->memory_pos.id || d->keys.id || w->wq.id || w->wk.id || w->wv.id) {
+        p->status = heed_fail(p->graph.context, HEED_ERR_ARGUMENT,
+                              "pipeline: block attention: wqkv is for attention of x to itself without positions, and "
+                              "takes the place of wq, wk and wv: there is one of these, or a memory, or a position");
+        return parts;
+    }
+    const heed_value all = project(p, x, w->wqkv, w->bqkv, d->dtype);
+    if (heed_pipeline_get_shape(p, all, &shape, &dtype) != HEED_OK)
+        return parts;
+    const uint32_t inner = shape.length[shape.axes - 1] / 3;
+    if (shape.axes != 3 || shape.length[2] != 3 * inner) {
+        p->status =
+            heed_fail(p->graph.context, HEED_ERR_ARGUMENT,
+                      "pipeline: block attention: wqkv makes %u axes with %u features: not [batch][row][3 * inner]",
+                      shape.axes, shape.length[shape.axes - 1]);
+        return parts;
+    }
+    heed_value *const of[] = {&parts.q, &parts.k, &parts.v};
+    for (uint32_t i = 0; i < 3; i++)
+        *of[i] = heed_split_heads(p, heed_slice(p, all, 2, i * inner, inner), d->heads);
+    return parts;
+}
+
 heed_value heed_block_attention(heed_pipeline *p, heed_value x, heed_value memory,
                                 const struct heed_block_attention_desc *d)
 {
     if (!has_desc(p, d, sizeof *d, "attention"))
         return none;
     const struct heed_projections *w = &d->weights;
-    const heed_value from = normed(p, x, &d->pre, d->dtype), to = memory.id ? memory : from;
-    const heed_value asking = plus(p, from, d->x_pos, d->dtype);
-    heed_value q = heed_split_heads(p, project(p, asking, w->wq, w->bq, d->dtype), d->heads), k = d->keys,
-               v = d->values;
-    if (!k.id) {
-        /* Self-attention has one position for queries and keys. */
-        const heed_value asked = memory.id                              ? plus(p, to, d->memory_pos, d->dtype)
-                                 : d->memory_pos.id == 0 || d->x_pos.id ? asking
-                                                                        : plus(p, to, d->memory_pos, d->dtype);
-        k = heed_split_heads(p, project(p, asked, w->wk, w->bk, d->dtype), d->heads);
-        v = w->wv.id ? heed_split_heads(p, project(p, to, w->wv, w->bv, d->dtype), d->heads) : k;
-    }
+    const heed_value from = normed(p, x, &d->pre, d->dtype);
+    const struct parts parts = w->wqkv.id ? project_at_once(p, from, memory, d) : project_apart(p, from, memory, d);
     PART(struct heed_attend_desc, attend, d->attend);
     attend.dtype = d->dtype;
-    heed_value o = heed_merge_heads(p, heed_attend(p, q, k, v, &attend));
+    heed_value o = heed_merge_heads(p, heed_attend(p, parts.q, parts.k, parts.v, &attend));
     o = joined(p, o, w->wo, w->bo, d->no_residual ? none : x, d->gate, d->dtype);
     return normed(p, o, &d->post, HEED_F32);
 }

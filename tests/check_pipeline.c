@@ -146,6 +146,26 @@ START_TEST(mistakes)
 }
 END_TEST
 
+START_TEST(one_product_for_three)
+{
+    static const char *const why[] = {"there is one of these", "there is one of these", "there is one of these",
+                                      "wqkv makes 3 axes with 11 features", "not a multiple of 3 heads"};
+    for (int i = 0; i < 5; i++) {
+        heed_pipeline *p = begin();
+        const heed_value x = heed_pipeline_input(p, "x", HEED_F32, heed_shape_3(1, 2, 4)),
+                         w = heed_pipeline_input(p, "w", HEED_F32, heed_shape_2(i == 3 ? 11 : 12, 4)),
+                         wo = heed_pipeline_input(p, "wo", HEED_F32, heed_shape_2(4, 4));
+        struct heed_block_attention_desc d = {.struct_size = sizeof d, .heads = i == 4 ? 3 : 2};
+        d.weights = (struct heed_projections){.wqkv = w, .wo = wo, .wk = i == 0 ? wo : none};
+        d.x_pos = i == 1 ? x : none;
+        ck_assert_uint_eq(heed_block_attention(p, x, i == 2 ? x : none, &d).id, 0);
+        ck_assert_msg(strstr(last_line, why[i]), "\"%s\" has no \"%s\"", last_line, why[i]);
+        ck_assert_int_eq(heed_pipeline_get_status(p), HEED_ERR_ARGUMENT);
+        heed_pipeline_destroy(&p);
+    }
+}
+END_TEST
+
 START_TEST(two_way_transformer_of_no_layers)
 {
     static const struct heed_block_two_way_desc layers[1];
@@ -1011,6 +1031,7 @@ int main(int argc, char **argv)
     Suite *suite = suite_create("pipeline");
     TCase *tcase = tcase_create("pipeline");
     tcase_add_loop_test(tcase, mistakes, 0, MISTAKES);
+    tcase_add_test(tcase, one_product_for_three);
     tcase_add_test(tcase, two_way_transformer_of_no_layers);
     tcase_add_test(tcase, no_output);
     tcase_add_test(tcase, shapes);

@@ -20,6 +20,9 @@ extern "C" {
 struct heed_projections {
     heed_value wq, wk, wv, wo; /* wv none: values are the keys, one product for both */
     heed_value bq, bk, bv, bo;
+    /* Instead of wq, wk, wv and their biases, for attention of x to itself without positions: one product for the three,
+     * whose rows lie one below the other, [3 * inner][features of x] and [3 * inner] (PyTorch's in_proj_weight). */
+    heed_value wqkv, bqkv;
 };
 
 struct heed_norm {

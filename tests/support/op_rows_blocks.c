@@ -97,6 +97,11 @@ void op_block_attention(struct op_case *c, struct test_words *words)
         d.post = norm(&post, s.dim);
     if (test_words_has(words, "tied"))
         d.weights.wv = none;
+    if (test_words_has(words, "packed")) {
+        d.weights.wq = d.weights.wk = d.weights.wv = d.weights.bq = d.weights.bk = d.weights.bv = none;
+        d.weights.wqkv = weight(&m, "wqkv", 3 * s.dim, s.dim);
+        d.weights.bqkv = vector(&m, "bqkv", 3 * s.dim, OP_FILL_WEIGHT);
+    }
     if (test_words_has(words, "gate"))
         d.gate = vector(&m, "gate", 1, OP_FILL_NORMAL);
     if (test_words_has(words, "pos")) {
