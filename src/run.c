@@ -197,11 +197,10 @@ enum heed_status heed_profile(heed_plan *plan, const struct heed_arg *args, uint
     if (!plan || !count || (!args && arg_count > 0) || (!times && capacity > 0))
         return HEED_ERR_ARGUMENT;
     heed_device *device = plan->device;
-    if (!device->ops->run || !device->ops->profile || !device->info.has_timestamps)
+    if (!device->ops->run || !device->info.has_timestamps)
         return heed_fail(device->context, HEED_ERR_UNSUPPORTED, "profile: %s",
-                         !device->ops->run       ? "the device was imported, and heed runs nothing there"
-                         : !device->ops->profile ? "ops are not timed one by one on OpenCL"
-                                                 : "the device has no timestamps");
+                         device->ops->run ? "the device has no timestamps"
+                                          : "the device was imported, and heed runs nothing there");
     const uint32_t ops = *count = heed_plan_op_count(plan);
     if (capacity == 0)
         return HEED_OK;

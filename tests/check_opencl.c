@@ -495,8 +495,6 @@ START_TEST(threads_run_a_plan)
         heed_buffer_destroy(&runners[i].q);
         heed_buffer_destroy(&runners[i].o);
     }
-    uint32_t ops;
-    ck_assert_int_eq(heed_profile(&plan, NULL, 0, NULL, 0, &ops), HEED_ERR_UNSUPPORTED);
     plan_clear(&plan);
     heed_device_destroy(&device);
     ck_assert_int_eq(cl_wrap.live, 0);

@@ -397,5 +397,5 @@ bool model_can_profile(const struct model *model)
 {
     struct heed_device_info info;
     heed_device_get_info(model->device, &info);
-    return info.backend == HEED_BACKEND_VULKAN && info.has_timestamps;
+    return info.backend != HEED_BACKEND_REFERENCE && info.has_timestamps;
 }

@@ -25,7 +25,7 @@ enum model_part { MODEL_ENCODER, MODEL_DECODER };
 /* Runs a part once more on the values that are there, as heed_profile does. */
 bool model_profile(struct model *model, enum model_part part, struct heed_op_time *times, uint32_t capacity,
                    uint32_t *count);
-/* Vulkan with timestamps: heed_profile has none on OpenCL, and the reference takes minutes for a window. */
+/* A device with timestamps, and not the reference, which takes minutes for a window. */
 bool model_can_profile(const struct model *model);
 
 #endif

@@ -127,6 +127,10 @@ struct heed_cl_bound {
     uint64_t offset;
 };
 
+/* One step of a plan, after the wait list. `bound` as below; `event` may be NULL. */
+enum heed_status heed_cl_enqueue_step(const heed_plan *plan, uint32_t number, cl_command_queue queue,
+                                      const struct heed_cl_bound *bound, cl_uint wait_count,
+                                      const cl_event *wait_list, cl_event *event);
 /* The steps of a plan, after the wait list. `bound` has plan->arg_count entries, with scratch. `first` and `last`, if
  * not NULL, become events of the first kernel and of the end; without steps `first` becomes NULL. On failure both are
  * NULL. */
@@ -148,6 +152,7 @@ enum heed_status heed_cl_buffer_write(heed_buffer *buffer, uint64_t offset, cons
 enum heed_status heed_cl_buffer_read(heed_buffer *buffer, uint64_t offset, void *data, uint64_t bytes);
 
 enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence);
+enum heed_status heed_cl_profile(heed_plan *plan, const struct heed_bound_arg *args, uint64_t *ns);
 enum heed_status heed_cl_fence_wait(heed_fence *fence, uint64_t timeout_ns);
 enum heed_status heed_cl_fence_get_device_ns(heed_fence *fence, uint64_t *ns);
 void heed_cl_fence_destroy(heed_fence *fence);

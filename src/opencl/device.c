@@ -153,6 +153,7 @@ static const struct heed_backend_ops own_ops = {
     .buffer_write = heed_cl_buffer_write,
     .buffer_read = heed_cl_buffer_read,
     .run = heed_cl_run,
+    .profile = heed_cl_profile,
     .fence_wait = heed_cl_fence_wait,
     .fence_get_device_ns = heed_cl_fence_get_device_ns,
     .fence_destroy = heed_cl_fence_destroy,

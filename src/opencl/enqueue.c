@@ -30,9 +30,9 @@ static enum heed_status set_arguments(struct heed_cl_device *device, const struc
     return heed_cl_check(device, result, "clSetKernelArg");
 }
 
-static enum heed_status enqueue_step(const heed_plan *plan, uint32_t number, cl_command_queue queue,
-                                     const struct heed_cl_bound *bound, cl_uint wait_count, const cl_event *wait_list,
-                                     cl_event *event)
+enum heed_status heed_cl_enqueue_step(const heed_plan *plan, uint32_t number, cl_command_queue queue,
+                                      const struct heed_cl_bound *bound, cl_uint wait_count, const cl_event *wait_list,
+                                      cl_event *event)
 {
     struct heed_cl_device *device = (struct heed_cl_device *)plan->device;
     const struct heed_cl_plan *compiled = plan->backend;
@@ -110,7 +110,7 @@ static enum heed_status enqueue_in_order(heed_plan *plan, cl_command_queue queue
     enum heed_status status = HEED_OK;
     for (uint32_t i = from; !status && i < from + count; i++) {
         cl_event *event = i == 0 && first ? first : i + 1 == plan->step_count ? last : NULL;
-        status = enqueue_step(plan, i, queue, bound, i == 0 ? order->before_count : 0, order->before, event);
+        status = heed_cl_enqueue_step(plan, i, queue, bound, i == 0 ? order->before_count : 0, order->before, event);
     }
     return status;
 }
@@ -123,8 +123,8 @@ static enum heed_status enqueue_out_of_order(heed_plan *plan, cl_command_queue q
         if (plan->steps[i].barrier && i > 0)
             status = pass_barrier((struct heed_cl_device *)plan->device, queue, order);
         if (!status)
-            status = enqueue_step(plan, i, queue, bound, order->before_count, order->before,
-                                  &order->events[order->event_count]);
+            status = heed_cl_enqueue_step(plan, i, queue, bound, order->before_count, order->before,
+                                          &order->events[order->event_count]);
         order->event_count += !status;
     }
     return status;

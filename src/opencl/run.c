@@ -68,6 +68,69 @@ enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args,
     return HEED_OK;
 }
 
+/* ---- time of ops */
+
+/* Runs the steps with an event for each; those that were made are `events`, whatever comes of it. */
+static enum heed_status run_with_events(heed_plan *plan, const struct heed_bound_arg *args, cl_event *events)
+{
+    struct heed_cl_device *device = (struct heed_cl_device *)plan->device;
+    struct heed_cl_bound *bound = bind(plan, args);
+    if (!bound)
+        return heed_fail_memory(device->base.context);
+    enum heed_status status = HEED_OK;
+    heed_mutex_lock(&device->queue_mutex);
+    for (uint32_t i = 0; !status && i < plan->step_count; i++)
+        status = heed_cl_enqueue_step(plan, i, device->queue, bound, 0, NULL, &events[i]);
+    const cl_int finished = device->cl.Finish(device->queue);
+    heed_mutex_unlock(&device->queue_mutex);
+    heed_free(device->base.context, bound);
+    return status ? status : heed_cl_check(device, finished, "clFinish");
+}
+
+/* What a kernel took; its own failure, if it failed. */
+static enum heed_status add_ns(struct heed_cl_device *device, cl_event event, uint64_t *ns)
+{
+    const struct heed_cl_functions *cl = &device->cl;
+    cl_int state = CL_COMPLETE;
+    cl_ulong start = 0, end = 0;
+    cl_int result = cl->GetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
+    if (result == CL_SUCCESS && state < 0)
+        return heed_cl_check(device, state, "a kernel");
+    if (result == CL_SUCCESS)
+        result = cl->GetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);
+    if (result == CL_SUCCESS)
+        result = cl->GetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
+    *ns += end - start;
+    return heed_cl_check(device, result, "clGetEventProfilingInfo");
+}
+
+enum heed_status heed_cl_profile(heed_plan *plan, const struct heed_bound_arg *args, uint64_t *ns)
+{
+    struct heed_cl_device *device = (struct heed_cl_device *)plan->device;
+    heed_context *context = device->base.context;
+    const uint32_t count = heed_plan_op_count(plan);
+    enum heed_status status = heed_cl_usable(device);
+    if (!status)
+        status = make_scratch(device, plan);
+    if (status)
+        return status;
+    cl_event *events = heed_alloc(context, plan->step_count > 0 ? plan->step_count : 1, sizeof(cl_event));
+    status = events ? run_with_events(plan, args, events) : heed_fail_memory(context);
+    for (uint32_t op = 0, step = 0; !status && op < count; op++) {
+        struct heed_op_time time;
+        const uint32_t end = heed_plan_op(plan, op, &time);
+        for (ns[op] = 0; !status && step < end; step++)
+            status = add_ns(device, events[step], &ns[op]);
+    }
+    for (uint32_t i = 0; events && i < plan->step_count; i++)
+        if (events[i])
+            device->cl.ReleaseEvent(events[i]);
+    heed_free(context, events);
+    return status;
+}
+
+/* ---- fences */
+
 /* What became of the run: HEED_OK when it is done, HEED_NOT_READY while it is not. */
 static enum heed_status look(struct heed_cl_device *device, const struct heed_cl_fence *fence)
 {
