@@ -158,7 +158,8 @@ float biased_logit(HEED_PARAMS float s, float bias)
     float t = s + bias;
     if (flag(HEED_ATTN_SOFTCAP) && flag(HEED_ATTN_SOFTCAP_AFTER))
         t = heed_softcap(t, push.softcap);
-    return t < HEED_LOWEST ? HEED_LOWEST : t;
+    /* What is below HEED_LOWEST, by its bits: as a comparison NVIDIA's compiler makes a maximum of it, without NaN. */
+    return HEED_BITS(t) - 0xff7fffffu <= 1u ? HEED_LOWEST : t;
 }
 
 float attn_logit(HEED_PARAMS Sequence q, uint row, uint key, float s)

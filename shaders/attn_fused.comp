@@ -171,7 +171,7 @@ vec4 make_logits(vec4 s, vec4 bias, uint open)
     if (flag(HEED_ATTN_SOFTCAP) && flag(HEED_ATTN_SOFTCAP_AFTER))
         s = vec4(heed_softcap(s.x, push.softcap), heed_softcap(s.y, push.softcap), heed_softcap(s.z, push.softcap),
                  heed_softcap(s.w, push.softcap));
-    s = mix(s, vec4(HEED_LOWEST), lessThan(s, vec4(HEED_LOWEST)));
+    s = mix(s, vec4(HEED_LOWEST), lessThanEqual(floatBitsToUint(s) - 0xff7fffffu, uvec4(1u))); // see biased_logit
     return mix(mix(s, vec4(HEED_RULED_OUT), lowest), vec4(HEED_RULED_OUT), out_);
 }
 

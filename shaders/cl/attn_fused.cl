@@ -129,7 +129,7 @@ float4 make_logits(HEED_PARAMS float4 s, float4 bias, uint open)
     s += bias;
     if (flag(HEED_ATTN_SOFTCAP) && flag(HEED_ATTN_SOFTCAP_AFTER))
         s = softcap4(s, push.softcap);
-    s = s < (float4)(HEED_LOWEST) ? (float4)(HEED_LOWEST) : s;
+    s = as_uint4(s) - 0xff7fffffu <= 1u ? (float4)(HEED_LOWEST) : s; /* see biased_logit */
     return (lowest | out) ? (float4)(HEED_RULED_OUT) : s;
 }
 
