@@ -120,6 +120,10 @@ enum heed_status heed_lower_cut(struct lowering *l, const struct part *part)
     if (l->fits(l, part, &axis))
         return l->emit(l, part);
     struct part a = *part, b = *part;
+    if ((axis == AXIS_BATCH && part->batches < 2) || (axis == AXIS_HEAD && part->heads < 2))
+        return heed_fail(l->plan->device->context, HEED_ERR_UNSUPPORTED,
+                         "attention: one %s needs more than %u work groups", axis == AXIS_BATCH ? "batch" : "head",
+                         l->limits->max_group_count);
     if (axis == AXIS_ROW && part->rows <= l->row_quantum)
         return heed_fail(l->plan->device->context, HEED_ERR_UNSUPPORTED,
                          "attention: a tile of %u rows needs more than %u work groups", l->row_quantum,

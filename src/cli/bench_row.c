@@ -299,12 +299,25 @@ bool bench_row_begin(struct session *session, struct bench_row *row, double budg
     return true;
 }
 
+/* A GPU that idled while the host compiled runs at a fraction of its clock at first: an H100 at 345 of 1980 MHz, and
+ * five times as long. */
+static bool wake_up(struct session *session, struct bench_row *row, struct fault *fault)
+{
+    const double wake_ns = 100e6;
+    uint64_t start = bench_now_ns();
+    do {
+        if (!run_once(session, row, row->run_count, fault))
+            return false;
+    } while (!row->on_cpu && (double)(bench_now_ns() - start) < wake_ns);
+    return true;
+}
+
 bool bench_row_measure(struct session *session, struct bench_row *row, double ns)
 {
     struct fault fault;
     if (row->slow || row->run_count == BENCH_MAX_RUNS)
         return true;
-    if (row->wall_ns[0] < ns && !run_once(session, row, row->run_count, &fault))
+    if (row->wall_ns[0] < ns && !wake_up(session, row, &fault))
         return skip(row, &fault);
     uint64_t start = bench_now_ns();
     do {
