@@ -91,6 +91,7 @@
 #define HEED_SPEC_MATRIX_M 11 /* attn_matrix: what a subgroup multiplies at a time, M x K by K x N */
 #define HEED_SPEC_MATRIX_N 12
 #define HEED_SPEC_MATRIX_K 13
+#define HEED_SPEC_WIDE 13 /* attn_held, whose N is K too. 1: rows of q, k and v begin at multiples of 16 bytes */
 #define HEED_SPEC_SUBGROUP 14 /* its invocations */
 #define HEED_ATTN_SPEC_COUNT 15
 

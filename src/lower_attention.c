@@ -20,10 +20,11 @@ static struct tensor view_tensor(enum heed_arg_id arg, const struct heed_view *v
     };
 }
 
-static bool is_vector(const struct heed_attention_desc *d, const struct tensor *t)
+/* Can rows of the tensor be read n elements at a time? */
+static bool is_vector(const struct heed_attention_desc *d, const struct tensor *t, uint32_t n)
 {
-    return t->dim % 4 == 0 && t->stride_batch % 4 == 0 && t->stride_head % 4 == 0 && t->stride_row % 4 == 0 &&
-           d->offset_alignment % (4 * heed_dtype_size(t->dtype)) == 0;
+    return t->dim % n == 0 && t->stride_batch % n == 0 && t->stride_head % n == 0 && t->stride_row % n == 0 &&
+           d->offset_alignment % (n * heed_dtype_size(t->dtype)) == 0;
 }
 
 static uint32_t flags_of(const struct heed_attention_desc *d)
@@ -74,7 +75,8 @@ static struct lowering lowering_init(heed_plan *plan, const struct tile *tile)
     l.k = view_tensor(HEED_ARG_K, &d->k, d->dim_qk, true, d->total_kv);
     l.v = view_tensor(HEED_ARG_V, &d->v, d->dim_v, true, d->total_kv);
     l.o = view_tensor(HEED_ARG_O, &d->o, d->dim_v, false, d->total_q);
-    l.vector = is_vector(d, &l.q) && is_vector(d, &l.k) && is_vector(d, &l.v) && is_vector(d, &l.o);
+    l.vector = is_vector(d, &l.q, 4) && is_vector(d, &l.k, 4) && is_vector(d, &l.v, 4) && is_vector(d, &l.o, 4);
+    l.wide = l.vector && is_vector(d, &l.q, 8) && is_vector(d, &l.k, 8) && is_vector(d, &l.v, 8);
     l.mask = (struct tensor){
         .arg = HEED_ARG_MASK,
         .dtype = d->mask == HEED_MASK_NONE ? HEED_BOOL : d->mask_dtype,

@@ -18,6 +18,8 @@ struct tile {
     /* On matrix units, filled in for the device: group, kernel and slice are too. */
     struct heed_matrix_shape matrix;
     uint32_t subgroup, columns; /* its invocations; how many of them share rows */
+    bool held;                  /* attn_held, not attn_matrix: a subgroup has its rows alone */
+    bool two_tiles;             /* the next keys and values are stored while these are multiplied */
     /* For processors by OpenCL: of a vector, and how many keys or features are multiplied with one at a time. */
     uint32_t lanes, vectors;
 };
@@ -57,7 +59,8 @@ struct lowering {
     const struct tile *tile;
     struct tensor q, k, v, o, mask, lse, entropy, matrix;
     uint32_t flags;
-    bool vector;
+    bool vector,
+        wide; /* rows of all tensors can be read 4 elements at a time; those of q, k, v 16 bytes of 16-bit ones */
     bool after_pack; /* the next step must see the side table */
     uint64_t side, side_bytes;
     uint32_t key_chunk; /* keys of one split */
@@ -96,7 +99,7 @@ enum heed_status heed_lower_matrix(const struct heed_candidate *self, heed_plan 
 bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struct tile *tile, char *why,
                             size_t why_size);
 uint32_t heed_lower_matrix_shared_bytes(const struct tile *tile, const struct heed_attention_desc *d);
-void heed_lower_matrix_describe(const struct tile *tile, const struct heed_attention_desc *d, struct heed_step *step);
+void heed_lower_matrix_describe(const struct lowering *l, struct heed_step *step);
 
 /* ---- parts: lower_attention_parts.c */
 

@@ -89,7 +89,7 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
             step->spec[HEED_SPEC_COLUMNS] = tile->vectors;
         }
         if (tile->subgroup > 0)
-            heed_lower_matrix_describe(tile, d, step);
+            heed_lower_matrix_describe(l, step);
         heed_lower_bind_part(l, step, HEED_ATTN_Q, &l->q, part, 0, 0);
         if (keys > 0) {
             heed_lower_bind_part(l, step, HEED_ATTN_K, &l->k, part, key0, keys);
@@ -192,6 +192,7 @@ enum heed_status heed_lower_choose_splits(struct lowering *l)
     l->step_keys = min_u32(step_keys / l->key_chunk * l->key_chunk, d->len_kv);
     if (step_keys == d->len_kv)
         l->step_keys = d->len_kv;
+    l->step_keys = min_u32(l->step_keys, (uint64_t)l->key_chunk * l->limits->max_group_count);
     l->partial = l->key_chunk < d->len_kv;
     return HEED_OK;
 }

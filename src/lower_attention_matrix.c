@@ -22,13 +22,15 @@ static bool is_usable(const struct heed_matrix_shape *s, enum heed_dtype input)
     return s->input == input && (s->m == 8 || s->m == 16) && (s->n == 8 || s->n == 16) && (s->k == 8 || s->k == 16);
 }
 
-/* The largest. NULL: none of 8 and 16. */
-static const struct heed_matrix_shape *choose_shape(const struct heed_device_info *info, enum heed_dtype input)
+/* The largest; with `alike` of those whose sums have the shape of a factor. NULL: none of 8 and 16. */
+static const struct heed_matrix_shape *choose_shape(const struct heed_device_info *info, enum heed_dtype input,
+                                                    bool alike)
 {
     const struct heed_matrix_shape *best = NULL;
     for (uint32_t i = 0; i < info->matrix_shape_count; i++) {
         const struct heed_matrix_shape *s = &info->matrix_shapes[i];
-        if (is_usable(s, input) && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
+        if (is_usable(s, input) && (!alike || s->n == s->k) &&
+            (!best || s->m * s->n * s->k > best->m * best->n * best->k))
             best = s;
     }
     return best;
@@ -50,8 +52,21 @@ static bool keeps_q(const struct tile *tile, const struct heed_attention_desc *d
     return is_narrow(tile) || d->dim_qk > QUERY_DIM;
 }
 
+static uint32_t held_shared_bytes(const struct tile *tile, const struct heed_attention_desc *d)
+{
+    const struct heed_matrix_shape *s = &tile->matrix;
+    uint32_t qk_pitch = 16 * (round_up(d->dim_qk, s->n) / 8 | 1);
+    uint32_t v_pitch = 16 * (round_up(heed_lower_slice(tile, d->dim_v), s->n) / 8 | 1);
+    uint32_t subgroups = tile->group / tile->subgroup, least = subgroups * 4 * s->m * s->n;
+    uint32_t kv = tile->bc * (qk_pitch + v_pitch), q = tile->br * qk_pitch;
+    kv = (tile->two_tiles ? 2 : 1) * (kv > least ? kv : least);
+    return (kv > q ? kv : q) + subgroups * (s->m * (4 * s->n + 16) + 4 * s->m) + 4 * s->m * s->n + 16;
+}
+
 uint32_t heed_lower_matrix_shared_bytes(const struct tile *tile, const struct heed_attention_desc *d)
 {
+    if (tile->held)
+        return held_shared_bytes(tile, d);
     uint32_t slice = heed_lower_slice(tile, d->dim_v), qk_pitch = 2 * round_up(d->dim_qk, tile->matrix.k) + 16;
     uint32_t kv = tile->bc * qk_pitch +
                   round_up(slice, tile->matrix.n * tile->columns < 16 ? 16 : tile->matrix.n * tile->columns) *
@@ -69,6 +84,31 @@ static bool has_idle_groups(const struct heed_attention_desc *d)
     return (d->mask != HEED_MASK_NONE || d->key_bias || bounded) &&
            (d->key_lengths || d->total_q > 0 || d->total_kv > 0 || d->len_kv == 0 || d->window ||
             (d->causal && (d->len_q > d->len_kv || d->len_kv > ONE_SPLIT)));
+}
+
+/* What a subgroup holds of its rows, queries, scores and as much of the output as goes, must fit the registers of its
+ * invocations: an H100's driver keeps 220 of them (261 features) beside all else in the 255 that there are. */
+static bool fit_held(const struct heed_limits *limits, const struct heed_attention_desc *d, struct tile *tile,
+                     char *why, size_t why_size)
+{
+    enum {
+        REGISTERS = 224,
+        OUTPUT = 144,
+        AHEAD = 8
+    }; /* AHEAD: 16 bytes that an invocation has loaded, as in the shader */
+    const uint32_t rows = tile->matrix.m, n = tile->matrix.n, features = OUTPUT * tile->subgroup / rows / 16 * 16;
+    tile->columns = 1;
+    tile->group = tile->br / rows * tile->subgroup;
+    tile->slice = round_up(ceil_div(d->dim_v, ceil_div(d->dim_v, features)), 16);
+    const uint32_t qk = round_up(d->dim_qk, n), v = round_up(heed_lower_slice(tile, d->dim_v), n);
+    const uint32_t held = rows * (qk / 2 + v + tile->bc) / tile->subgroup;
+    const uint32_t loads = ceil_div(tile->bc * (qk / 8), tile->group) + ceil_div(tile->bc * (v / 8), tile->group);
+    tile->two_tiles = loads <= AHEAD;
+    tile->two_tiles = tile->two_tiles && heed_lower_matrix_shared_bytes(tile, d) <= limits->max_shared_bytes;
+    if (held > REGISTERS)
+        snprintf(why, why_size, "queries, scores and output would fill %u registers of an invocation, more than %d",
+                 held, REGISTERS);
+    return held <= REGISTERS;
 }
 
 bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struct tile *tile, char *why,
@@ -91,18 +131,22 @@ bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struc
                  heed_dtype_name(d->o.dtype), heed_dtype_name(input));
         return false;
     }
-    const struct heed_matrix_shape *shape = choose_shape(info, input);
+    const struct heed_matrix_shape *shape = choose_shape(info, input, row->held);
     if (!shape) {
         snprintf(why, why_size, "the device lists no matrix units for %s of 8 or 16 by 8 or 16",
                  heed_dtype_name(input));
         return false;
     }
-    if ((heed_preferences(info) & HEED_AVOIDS_IDLE_MATRIX) && has_idle_groups(d)) {
+    if (!row->held && (heed_preferences(info) & HEED_AVOIDS_IDLE_MATRIX) && has_idle_groups(d)) {
         snprintf(why, why_size, "this driver crashes on matrices in work groups without rows or keys");
         return false;
     }
+    if ((row->kernel == HEED_KERNEL_ATTN_HELD_NV) && !info->has_matrix_reductions) {
+        snprintf(why, why_size, "the device has no reductions and conversions of matrices (VK_NV_cooperative_matrix2)");
+        return false;
+    }
     *tile = *row;
-    tile->kernel = input == HEED_F16 ? HEED_KERNEL_ATTN_MATRIX : HEED_KERNEL_ATTN_MATRIX_BF16;
+    tile->kernel = (enum heed_kernel)(row->kernel + (input == HEED_BF16)); /* they follow each other */
     if (!heed_plan_has_kernel(plan, tile->kernel, why, why_size))
         return false;
     tile->matrix = *shape;
@@ -111,6 +155,8 @@ bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struc
         snprintf(why, why_size, "the device has subgroups of %u, more than 64", tile->subgroup);
         return false;
     }
+    if (row->held)
+        return fit_held(&info->limits, d, tile, why, why_size);
     /* As few subgroups share rows as hold the output; beyond what they can, it is made in slices. In the softmax a row
      * has 8 keys for each of its lanes, or more. */
     const uint32_t features = output_registers(tile->subgroup, d) * tile->subgroup / shape->m;
@@ -124,12 +170,16 @@ bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struc
     return true;
 }
 
-void heed_lower_matrix_describe(const struct tile *tile, const struct heed_attention_desc *d, struct heed_step *step)
+void heed_lower_matrix_describe(const struct lowering *l, struct heed_step *step)
 {
+    const struct tile *tile = l->tile;
     step->subgroup_size = tile->subgroup;
-    step->spec[HEED_SPEC_Q_SHARED] = keeps_q(tile, d);
+    step->spec[HEED_SPEC_Q_SHARED] = tile->held ? tile->two_tiles : keeps_q(tile, l->d);
     step->spec[HEED_SPEC_MATRIX_M] = tile->matrix.m;
     step->spec[HEED_SPEC_MATRIX_N] = tile->matrix.n;
-    step->spec[HEED_SPEC_MATRIX_K] = tile->matrix.k;
+    if (tile->held)
+        step->spec[HEED_SPEC_WIDE] = l->wide;
+    else
+        step->spec[HEED_SPEC_MATRIX_K] = tile->matrix.k;
     step->spec[HEED_SPEC_SUBGROUP] = tile->subgroup;
 }

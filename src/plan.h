@@ -14,6 +14,10 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_FUSED_SUBGROUP, /* attn_fused.comp with -DHEED_SUBGROUP */
     HEED_KERNEL_ATTN_MATRIX,         /* attn_matrix.comp */
     HEED_KERNEL_ATTN_MATRIX_BF16,    /* with -DHEED_BF16 */
+    HEED_KERNEL_ATTN_HELD,           /* attn_held.comp */
+    HEED_KERNEL_ATTN_HELD_BF16,      /* with -DHEED_BF16 */
+    HEED_KERNEL_ATTN_HELD_NV,        /* with -DHEED_NV */
+    HEED_KERNEL_ATTN_HELD_NV_BF16,   /* with both */
     HEED_KERNEL_ATTN_LANES,
     HEED_KERNEL_ATTN_KEYS,
     HEED_KERNEL_ATTN_ROWS,     /* OpenCL only */

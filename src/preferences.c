@@ -49,6 +49,8 @@ static const struct {
      * 26.1.6 for a G610 spills 3 to 18 with 4 vec4 of output a lane, none with 2 and one row of scores (56 to 59). */
     {ARM_PROPRIETARY, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_TINY_TILES},
     {MESA_PANVK, 0, UINT32_MAX, HEED_AVOIDS_STAGING | HEED_PREFERS_TINY_TILES},
+    /* See prefers_held. */
+    {NVIDIA_PROPRIETARY, 0, UINT32_MAX, HEED_PREFERS_HELD},
     /* llvmpipe by OpenCL, 26.1.6: attn_rows for 18 x 35 keys of 8 features did not come to an end in 200 s, where tiles
      * took 4. */
     {HEED_DRIVER_CL_RUSTICL, 0, UINT32_MAX, HEED_AVOIDS_VECTORS},

@@ -8,6 +8,7 @@
 enum heed_preference {
     HEED_PREFERS_LANES = 1,       /* a processor: scores and outputs in a lane's own variables, attn_lanes, attn_keys */
     HEED_AVOIDS_LANES = 2,        /* the driver's compiler does not come to an end with attn_lanes */
+    HEED_PREFERS_HELD = 4,        /* matrix units: scores stay in matrices, attn_held */
     HEED_PREFERS_SMALL_TILES = 8, /* few registers: a lane makes less of scores and output */
     HEED_AVOIDS_MATRIX = 16,      /* matrix units, or the compiler for them, are known to be wrong or slow */
     HEED_AVOIDS_LONG_CODE = 32,   /* compiling takes seconds where others take tenths */

@@ -388,7 +388,13 @@ static bool prefers_subgroup(const struct heed_candidate *self, const heed_plan 
 
 /* ---- matrix: tiles on matrix units; f16 and bf16 on GPUs that have them */
 
-enum { MATRIX_LEAST_ROWS = 16 };
+enum {
+    MATRIX_LEAST_ROWS = 16,
+    MATRIX_FEW_ROWS = 4,
+    /* Of 32 keys of a tile the most would be padding: H100, 512 heads of 4096 x 7 keys of 16 features, us, 64x32 230,
+     * the plain 64x8 142. */
+    FEW_KEYS = 8,
+};
 
 static bool accepts_matrix(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
 {
@@ -408,15 +414,48 @@ static bool prefers_matrix(const struct heed_candidate *self, const heed_plan *p
     const uint32_t rows = plan->problem.attention.desc.len_q;
     if (info->type == HEED_DEVICE_CPU || (heed_preferences(info) & HEED_AVOIDS_MATRIX))
         return false;
-    return rows > tile->br / 2 || (tile->br == MATRIX_LEAST_ROWS && rows > 4);
+    if (plan->problem.attention.desc.len_kv <= FEW_KEYS)
+        return false;
+    return rows > tile->br / 2 || (tile->br == MATRIX_LEAST_ROWS && rows > MATRIX_FEW_ROWS);
+}
+
+/* H100, 580.159, us. 33 heads of 2048 x 4096 keys, f16: 64 features, 64x64 525, 64x32 524, 128x64 630, attn_matrix
+ * 1560; 128 features, 128x64 776, 64x32 841, 64x64 1086, attn_matrix 2916. 20 heads of 4096 x 77 of 64: 64x32 41, 64x64
+ * 55, attn_matrix 80. 512 heads of 7 x 4096 of 16: 16x64 76, 64x32 169, attn_matrix 109. */
+static bool prefers_held(const struct heed_candidate *self, const heed_plan *plan)
+{
+    enum { MANY_KEYS = 512, FEW_FEATURES = 64, SOME_FEATURES = 128 };
+    const struct tile *tile = self->tile;
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const struct heed_device_info *info = &plan->device->info;
+    const uint32_t preferences = heed_preferences(info), features = d->dim_qk > d->dim_v ? d->dim_qk : d->dim_v;
+    if (!(preferences & HEED_PREFERS_HELD) || (preferences & HEED_AVOIDS_MATRIX) || d->len_kv <= FEW_KEYS ||
+        d->len_q <= (tile->br == MATRIX_LEAST_ROWS ? MATRIX_FEW_ROWS : MATRIX_LEAST_ROWS))
+        return false;
+    switch (tile->br) {
+    case MATRIX_LEAST_ROWS:
+        return d->len_q <= MATRIX_LEAST_ROWS;
+    case 64:
+        return tile->bc == 32 || (features <= FEW_FEATURES && d->len_kv >= MANY_KEYS);
+    default:
+        return features > FEW_FEATURES && features <= SOME_FEATURES &&
+               (uint64_t)d->batch * d->heads_q * ceil_div(d->len_q, tile->br) >= info->compute_units;
+    }
 }
 
 /* Rows x keys. */
-#define MATRIX(name, row_count, keys)                                                                                  \
+#define MATRIX_TILE(name, kernel_, row_count, keys, held_, prefers)                                                    \
     {                                                                                                                  \
-        name, accepts_matrix, heed_lower_matrix, &(const struct tile){.br = row_count, .bc = keys, .rows = row_count}, \
-            prefers_matrix                                                                                             \
+        name, accepts_matrix, heed_lower_matrix,                                                                       \
+            &(const struct tile){.kernel = kernel_, .br = row_count, .bc = keys, .rows = row_count, .held = held_},    \
+            prefers                                                                                                    \
     }
+#define MATRIX(size, row_count, keys)                                                                                  \
+    MATRIX_TILE("attn_fused__matrix_" size, HEED_KERNEL_ATTN_MATRIX, row_count, keys, false, prefers_matrix)
+#define HELD_KHR(size, row_count, keys)                                                                                \
+    MATRIX_TILE("attn_fused__held_" size, HEED_KERNEL_ATTN_HELD, row_count, keys, true, prefers_held)
+#define HELD_NV(size, row_count, keys)                                                                                 \
+    MATRIX_TILE("attn_fused__held_nv_" size, HEED_KERNEL_ATTN_HELD_NV, row_count, keys, true, prefers_held)
 
 /* ---- staged: scores, softmax and aggregate with the matrix between them */
 
@@ -483,9 +522,17 @@ bool heed_lower_prefers_lanes(const heed_plan *plan)
 /* ---- the list */
 
 static const struct heed_candidate attention[] = {
-    MATRIX("attn_fused__matrix_64x32", 64, 32),
-    MATRIX("attn_fused__matrix_32x32", 32, 32),
-    MATRIX("attn_fused__matrix_16x32", 16, 32),
+    HELD_NV("128x64", 128, 64),
+    HELD_NV("64x64", 64, 64),
+    HELD_NV("64x32", 64, 32),
+    HELD_NV("16x64", 16, 64),
+    HELD_KHR("128x64", 128, 64),
+    HELD_KHR("64x64", 64, 64),
+    HELD_KHR("64x32", 64, 32),
+    HELD_KHR("16x64", 16, 64),
+    MATRIX("64x32", 64, 32),
+    MATRIX("32x32", 32, 32),
+    MATRIX("16x32", 16, 32),
     VECTORS("attn_fused__features", HEED_KERNEL_ATTN_FEATURES, prefers_features),
     VECTORS("attn_fused__rows", HEED_KERNEL_ATTN_ROWS, NULL),
     SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, prefers_keys),

@@ -271,6 +271,8 @@ static bool add_device(const char *words)
                 return false;
         } else if (!strcmp(word, "cpu"))
             device->info.type = number ? HEED_DEVICE_CPU : HEED_DEVICE_DISCRETE;
+        else if (!strcmp(word, "reductions"))
+            device->info.has_matrix_reductions = number != 0;
         else if (!strcmp(word, "driver_id"))
             device->info.driver_id = (uint32_t)number;
         else if (!strcmp(word, "driver_version"))
@@ -297,6 +299,10 @@ static const char *const devices[] = {
     ",f16_matrix=8x8x16,bf16_matrix=8x8x16",
     "name=nvidia,group_size=1024,shared=49152,alignment=16,range_mib=2048,subgroup_min=32,subgroup_max=32,subgroups=1"
     ",f16_matrix=16x8x8,f16_matrix=16x16x16",
+    "name=nvidia2,driver_id=4,units=132,group_size=1024,shared=49152,alignment=16,range_mib=2048,subgroup_min=32"
+    ",subgroup_max=32,subgroups=1,f16_matrix=16x16x16,bf16_matrix=16x16x16,reductions=1",
+    /* Wide, so that keys are split as often as goes, into more parts than a dispatch may have work groups. */
+    "name=wide,units=132,group_count=5,group_size=1024,shared=49152,alignment=16,range_mib=2048",
     "name=amd,group_size=1024,shared=65536,alignment=4,range_mib=2048,subgroup_min=32,subgroup_max=64,subgroups=1"
     ",f16_matrix=16x16x16,bf16_matrix=16x16x16",
     "name=amd64,group_size=1024,shared=65536,alignment=4,range_mib=2048,subgroup_min=64,subgroup_max=64,subgroups=1",

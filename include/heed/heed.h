@@ -203,6 +203,7 @@ struct heed_device_info {
     bool has_int64;             /* 64-bit integers in shaders, on a device where they make a kernel faster */
     bool has_timestamps;        /* heed_fence_get_device_ns works */
     bool has_pipeline_feedback; /* the driver tells which pipelines came out of a cache */
+    bool has_matrix_reductions; /* rows of matrices are added up, and sums become factors, in registers */
     uint32_t matrix_shape_count; /* 0: no matrix units, or none that heed may use */
     struct heed_matrix_shape matrix_shapes[HEED_MAX_MATRIX_SHAPES];
 };

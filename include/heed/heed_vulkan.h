@@ -21,8 +21,8 @@
 extern "C" {
 #endif
 
-/* The layouts of VkPhysicalDeviceCooperativeMatrixFeaturesKHR and VkPhysicalDeviceShaderBfloat16FeaturesKHR, which not
- * every vulkan_core.h has that heed works with. */
+/* The layouts of VkPhysicalDeviceCooperativeMatrixFeaturesKHR, VkPhysicalDeviceShaderBfloat16FeaturesKHR and
+ * VkPhysicalDeviceCooperativeMatrix2FeaturesNV, which not every vulkan_core.h has that heed works with. */
 struct heed_vk_cooperative_matrix_features {
     VkStructureType sType;
     void *pNext;
@@ -32,6 +32,13 @@ struct heed_vk_bfloat16_features {
     VkStructureType sType;
     void *pNext;
     VkBool32 shaderBFloat16Type, shaderBFloat16DotProduct, shaderBFloat16CooperativeMatrix;
+};
+struct heed_vk_cooperative_matrix_2_features {
+    VkStructureType sType;
+    void *pNext;
+    VkBool32 cooperativeMatrixWorkgroupScope, cooperativeMatrixFlexibleDimensions, cooperativeMatrixReductions,
+        cooperativeMatrixConversions, cooperativeMatrixPerElementOperations, cooperativeMatrixTensorAddressing,
+        cooperativeMatrixBlockLoads;
 };
 
 /* What to enable at vkCreateDevice so that heed can use its best kernels on this physical device. Only api_version and
@@ -50,6 +57,7 @@ struct heed_vk_requirements {
     VkPhysicalDeviceShaderFloat16Int8Features float16;
     struct heed_vk_cooperative_matrix_features cooperative_matrix;
     struct heed_vk_bfloat16_features bfloat16;
+    struct heed_vk_cooperative_matrix_2_features cooperative_matrix_2; /* reductions and conversions */
 };
 
 /* `get_instance_proc_addr` is the loader's vkGetInstanceProcAddr. The struct must not be copied afterwards: the chain

@@ -124,7 +124,8 @@ void device_json(FILE *stream, const struct heed_device_info *d, uint32_t index)
     fprintf(stream, "    \"compute_units\": %" PRIu32 ",\n", d->compute_units);
     fprintf(stream, "    \"has_subgroups\": %s,\n    \"has_int64\": %s,\n    \"has_timestamps\": %s,\n",
             boolean(d->has_subgroups), boolean(d->has_int64), boolean(d->has_timestamps));
-    fprintf(stream, "    \"has_pipeline_feedback\": %s,\n    \"matrix_shapes\": [", boolean(d->has_pipeline_feedback));
+    fprintf(stream, "    \"has_pipeline_feedback\": %s,\n    \"has_matrix_reductions\": %s,\n    \"matrix_shapes\": [",
+            boolean(d->has_pipeline_feedback), boolean(d->has_matrix_reductions));
     for (uint32_t m = 0; m < d->matrix_shape_count; m++) {
         const struct heed_matrix_shape *s = &d->matrix_shapes[m];
         fprintf(stream, "%s{\"input\": \"%s\", \"m\": %" PRIu32 ", \"n\": %" PRIu32 ", \"k\": %" PRIu32 "}",

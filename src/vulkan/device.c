@@ -151,6 +151,8 @@ enum heed_status heed_vk_device_finish(struct heed_vk_device *device, const stru
         info->has_subgroups = false;
     if (info->limits.no_matrix || !info->has_subgroups)
         info->matrix_shape_count = 0;
+    if (info->matrix_shape_count == 0)
+        info->has_matrix_reductions = false;
     const uint32_t alignment = info->limits.min_offset_alignment;
     if (alignment == 0 || alignment > 256 || (alignment & (alignment - 1)))
         return heed_fail(device->base.context, HEED_ERR_ARGUMENT,

@@ -34,7 +34,7 @@ enum heed_status heed_vk_get_requirements(heed_context *context, VkInstance inst
 /* What the app says it enabled, of what heed can use. */
 struct declared {
     bool subgroups; /* full ones, of a controlled size */
-    bool matrix, matrix_bf16;
+    bool matrix, matrix_bf16, matrix_reductions;
 };
 
 static bool declares_extension(const struct heed_vk_import_desc *desc, const char *name)
@@ -48,7 +48,7 @@ static bool declares_extension(const struct heed_vk_import_desc *desc, const cha
 
 static struct declared read_declared(const struct heed_vk_import_desc *desc, uint32_t api_version)
 {
-    bool subgroups = false, memory_model = false, float16 = false, matrix = false, bf16 = false;
+    bool subgroups = false, memory_model = false, float16 = false, matrix = false, bf16 = false, second = false;
     for (const VkBaseInStructure *s = desc->features ? desc->features->pNext : NULL; s; s = s->pNext) {
         const void *any = s;
         switch ((int)s->sType) {
@@ -82,6 +82,11 @@ static struct declared read_declared(const struct heed_vk_import_desc *desc, uin
             bf16 = f->shaderBFloat16Type && f->shaderBFloat16CooperativeMatrix;
             break;
         }
+        case HEED_VK_COOPERATIVE_MATRIX_2_FEATURES: {
+            const struct heed_vk_cooperative_matrix_2_features *f = any;
+            second = f->cooperativeMatrixReductions && f->cooperativeMatrixConversions;
+            break;
+        }
         }
     }
     subgroups &=
@@ -90,7 +95,8 @@ static struct declared read_declared(const struct heed_vk_import_desc *desc, uin
         api_version >= VK_API_VERSION_1_2 || declares_extension(desc, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
     float16 &= api_version >= VK_API_VERSION_1_2 || declares_extension(desc, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
     matrix &= subgroups && memory_model && float16 && declares_extension(desc, HEED_VK_COOPERATIVE_MATRIX);
-    return (struct declared){subgroups, matrix, matrix && bf16 && declares_extension(desc, HEED_VK_BFLOAT16)};
+    return (struct declared){subgroups, matrix, matrix && bf16 && declares_extension(desc, HEED_VK_BFLOAT16),
+                             matrix && second && declares_extension(desc, HEED_VK_COOPERATIVE_MATRIX_2)};
 }
 
 /* Keeps the shapes whose element type may be used. */
@@ -136,6 +142,7 @@ static enum heed_status import(struct heed_vk_device *device, const struct heed_
     device->base.info.has_subgroups = physical->subgroups_useful && declared.subgroups;
     device->base.info.has_int64 = physical->int64_useful && desc->features && desc->features->features.shaderInt64;
     keep_matrix_shapes(&device->base.info, declared.matrix, declared.matrix_bf16);
+    device->base.info.has_matrix_reductions &= declared.matrix_reductions;
     device->base.info.has_timestamps = false; /* heed runs nothing here that it could time */
     device->base.info.has_pipeline_feedback =
         physical->api_version >= VK_API_VERSION_1_3 ||

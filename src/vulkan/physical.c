@@ -229,6 +229,8 @@ static enum heed_status describe_matrix(heed_context *context, const struct heed
                                         struct heed_vk_physical *physical, bool shuffles)
 {
     struct heed_vk_bfloat16_features bf16 = {.sType = (VkStructureType)HEED_VK_BFLOAT16_FEATURES};
+    struct heed_vk_cooperative_matrix_2_features second = {.sType =
+                                                               (VkStructureType)HEED_VK_COOPERATIVE_MATRIX_2_FEATURES};
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
         .pNext = physical->bf16_extension ? &bf16 : NULL};
@@ -242,6 +244,10 @@ static enum heed_status describe_matrix(heed_context *context, const struct heed
                                               .pNext = &stages};
     if (!physical->matrix_extension || !shuffles || !vk->GetPhysicalDeviceCooperativeMatrixPropertiesKHR)
         return HEED_OK;
+    if (physical->matrix_2_extension) {
+        second.pNext = features.pNext;
+        features.pNext = &second;
+    }
     vk->GetPhysicalDeviceFeatures2(physical->handle, &features);
     vk->GetPhysicalDeviceProperties2(physical->handle, &properties);
     if (!matrix.cooperativeMatrix || !memory_model.vulkanMemoryModel || !float16.shaderFloat16 ||
@@ -251,6 +257,8 @@ static enum heed_status describe_matrix(heed_context *context, const struct heed
     enum heed_status status =
         list_matrix_shapes(context, vk, physical, bf16.shaderBFloat16Type && bf16.shaderBFloat16CooperativeMatrix);
     physical->matrix_useful = physical->info.matrix_shape_count > 0;
+    physical->info.has_matrix_reductions =
+        physical->matrix_useful && second.cooperativeMatrixReductions && second.cooperativeMatrixConversions;
     return status;
 }
 
@@ -299,6 +307,8 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
         (core_1_2 || (heed_vk_has_extension(extensions, count, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME) &&
                       heed_vk_has_extension(extensions, count, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME)));
     physical->bf16_extension = physical->matrix_extension && heed_vk_has_extension(extensions, count, HEED_VK_BFLOAT16);
+    physical->matrix_2_extension = physical->matrix_extension && physical->api_version >= VK_API_VERSION_1_3 &&
+                                   heed_vk_has_extension(extensions, count, HEED_VK_COOPERATIVE_MATRIX_2);
     heed_free(context, extensions);
 
     VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
@@ -381,7 +391,8 @@ void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_req
         .vulkan_memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES},
         .float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES},
         .cooperative_matrix = {.sType = (VkStructureType)HEED_VK_COOPERATIVE_MATRIX_FEATURES},
-        .bfloat16 = {.sType = (VkStructureType)HEED_VK_BFLOAT16_FEATURES}};
+        .bfloat16 = {.sType = (VkStructureType)HEED_VK_BFLOAT16_FEATURES},
+        .cooperative_matrix_2 = {.sType = (VkStructureType)HEED_VK_COOPERATIVE_MATRIX_2_FEATURES}};
     r->features.features.shaderInt64 = physical->int64_useful;
     add_extension(r, physical->portability_subset, "VK_KHR_portability_subset");
     add_extension(r, physical->subgroups_useful && physical->api_version < VK_API_VERSION_1_3,
@@ -392,6 +403,7 @@ void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_req
     add_extension(r, physical->matrix_useful && before_1_2, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
     add_extension(r, physical->matrix_useful && before_1_2, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
     add_extension(r, physical->matrix_bf16, HEED_VK_BFLOAT16);
+    add_extension(r, physical->info.has_matrix_reductions, HEED_VK_COOPERATIVE_MATRIX_2);
     if (physical->subgroups_useful) {
         r->subgroup_size_control.subgroupSizeControl = VK_TRUE;
         r->subgroup_size_control.computeFullSubgroups = VK_TRUE;
@@ -409,5 +421,11 @@ void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_req
         r->bfloat16.shaderBFloat16Type = VK_TRUE;
         r->bfloat16.shaderBFloat16CooperativeMatrix = VK_TRUE;
         r->cooperative_matrix.pNext = &r->bfloat16;
+    }
+    if (physical->info.has_matrix_reductions) {
+        r->cooperative_matrix_2.cooperativeMatrixReductions = VK_TRUE;
+        r->cooperative_matrix_2.cooperativeMatrixConversions = VK_TRUE;
+        r->cooperative_matrix_2.pNext = r->cooperative_matrix.pNext;
+        r->cooperative_matrix.pNext = &r->cooperative_matrix_2;
     }
 }

@@ -9,10 +9,14 @@ static enum heed_status create_module(struct heed_vk_device *device, const struc
                                       VkShaderModule *module)
 {
     heed_context *context = device->base.context;
-    size_t bytes;
-    const uint32_t *code = heed_vk_kernel_code(step->kernel, &bytes);
-    uint32_t *special = heed_alloc(context, bytes, 1);
-    size_t words = special ? heed_spirv_specialise(context, code, bytes / 4, step->spec, step->spec_count, special) : 0;
+    const size_t all = heed_vk_kernel_words(step->kernel);
+    uint32_t *code = heed_alloc(context, all, sizeof *code), *special = heed_alloc(context, all, sizeof *special);
+    size_t words = 0;
+    if (code && special) {
+        heed_vk_kernel_unpack(step->kernel, code);
+        words = heed_spirv_specialise(context, code, all, step->spec, step->spec_count, special);
+    }
+    heed_free(context, code);
     enum heed_status status = words > 0 ? HEED_OK : heed_fail_memory(context);
     if (!status) {
         const VkShaderModuleCreateInfo info = {

@@ -48,6 +48,7 @@ enum {
     OP_NO_LINE = 317,
     OP_MODULE_PROCESSED = 330,
     OP_COOPERATIVE_MATRIX_STORE = 4458,
+    OP_COOPERATIVE_MATRIX_REDUCE = 5366,
     DECORATION_RELAXED_PRECISION = 0,
     DECORATION_NO_CONTRACTION = 42,
     DECORATION_NON_UNIFORM = 5300,
@@ -224,6 +225,8 @@ static void reach_all(struct pruner *p)
         for (; at < id->end; at = next(p, at))
             if (opcode_at(p, at) == OP_FUNCTION_CALL)
                 reach(p, p->code[at + 3]);
+            else if (opcode_at(p, at) == OP_COOPERATIVE_MATRIX_REDUCE)
+                reach(p, p->code[at + 5]);
         uint32_t count, step;
         const uint32_t *label = targets(p, id, &count, &step);
         for (uint32_t i = 0; i < count; i++)

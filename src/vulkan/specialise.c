@@ -44,6 +44,10 @@ enum {
     OP_BITWISE_XOR = 198,
     OP_BITWISE_AND = 199,
     OP_NOT = 200,
+    OP_EXECUTION_MODE = 16,
+    OP_EXECUTION_MODE_ID = 331,
+    MODE_LOCAL_SIZE = 17,
+    MODE_LOCAL_SIZE_ID = 38,
     DECORATION_SPEC_ID = 1,
     HEADER_WORDS = 5,
 };
@@ -214,6 +218,15 @@ static uint32_t *translate(struct id *ids, const uint32_t *words, const uint32_t
     return out + length;
 }
 
+/* SPIR-V 1.6 names the work group's size by constants, which drivers take with maintenance4 only. */
+static void fold_local_size(const struct id *ids, uint32_t *words)
+{
+    words[0] = 6u << 16 | OP_EXECUTION_MODE;
+    words[2] = MODE_LOCAL_SIZE;
+    for (uint32_t i = 3; i < 6; i++)
+        words[i] = ids[words[i]].value;
+}
+
 size_t heed_spirv_specialise(heed_context *context, const uint32_t *code, size_t words, const uint32_t *values,
                              uint32_t count, uint32_t *out)
 {
@@ -224,8 +237,14 @@ size_t heed_spirv_specialise(heed_context *context, const uint32_t *code, size_t
         memcpy(to, code, HEADER_WORDS * sizeof *to);
         to += HEADER_WORDS;
         size_t at = HEADER_WORDS;
-        for (; at < words && (code[at] & 0xffff) != OP_FUNCTION; at += code[at] >> 16)
+        uint32_t *local_size = NULL;
+        for (; at < words && (code[at] & 0xffff) != OP_FUNCTION; at += code[at] >> 16) {
+            if ((code[at] & 0xffff) == OP_EXECUTION_MODE_ID && code[at + 2] == MODE_LOCAL_SIZE_ID)
+                local_size = to;
             to = translate(ids, code + at, values, count, to);
+        }
+        if (local_size)
+            fold_local_size(ids, local_size);
         memcpy(to, code + at, (words - at) * sizeof *to);
         to += words - at;
         left = heed_spirv_prune(context, folded, (size_t)(to - folded), out);

@@ -24,7 +24,7 @@ struct heed_vk_physical {
     const char *unusable; /* why heed cannot use it, or NULL */
     uint32_t api_version; /* what may be called: the lower of the instance's and the device's */
     bool portability_subset, subgroup_size_control_extension;
-    bool matrix_extension, bf16_extension; /* with those that they need */
+    bool matrix_extension, bf16_extension, matrix_2_extension; /* with those that they need */
     bool int64_useful;                     /* 64-bit integers can be enabled, and a kernel is faster with them */
     bool subgroup_features;                /* full subgroups of a controlled size can be enabled */
     bool subgroups_useful;                 /* and with them there is subgroup arithmetic in compute shaders */
@@ -144,9 +144,11 @@ struct heed_vk_plan {
     struct heed_vk_memory scratch; /* own mode, made by the first run; the device's mutex guards it */
 };
 
-/* The SPIR-V of a kernel; NULL when the build left it out. */
-const uint32_t *heed_vk_kernel_code(enum heed_kernel kernel, size_t *bytes);
+/* The SPIR-V of a kernel: false when the build left it out; what it takes in the library, and unpacked. */
 bool heed_vk_has_kernel(unsigned kernel);
+size_t heed_vk_kernel_bytes(enum heed_kernel kernel);
+size_t heed_vk_kernel_words(enum heed_kernel kernel);
+void heed_vk_kernel_unpack(enum heed_kernel kernel, uint32_t *words);
 enum heed_status heed_vk_pipeline_make(heed_device *device, const struct heed_step *step,
                                        struct heed_pipeline **pipeline, bool *cached, char why[HEED_REFUSAL]);
 void heed_vk_pipeline_destroy(heed_device *device, struct heed_pipeline *pipeline);

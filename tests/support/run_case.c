@@ -65,7 +65,7 @@ bool test_run_once(struct test_run *run, const struct test_case *test, heed_plan
         return fail(run, "heed_buffer_write", status);
     for (uint32_t i = 0; i < plan->step_count; i++)
         run->weights16 |=
-            plan->steps[i].kernel == HEED_KERNEL_ATTN_MATRIX || plan->steps[i].kernel == HEED_KERNEL_ATTN_MATRIX_BF16;
+            plan->steps[i].kernel >= HEED_KERNEL_ATTN_MATRIX && plan->steps[i].kernel <= HEED_KERNEL_ATTN_HELD_NV_BF16;
     status = heed_run(plan, args, count, NULL);
     if (status != HEED_OK)
         return fail(run, "heed_run", status);
