@@ -21,7 +21,8 @@
 #define HEED_DEFORM_SPEC_POINTS 6 /* of all levels; this and what follows: deform_shared */
 #define HEED_DEFORM_SPEC_ROWS 7   /* queries of a work group */
 #define HEED_DEFORM_SPEC_CHUNK 8  /* points that are worked out at a time */
-#define HEED_DEFORM_SPEC_COUNT 9
+#define HEED_DEFORM_SPEC_QUERIES 9 /* deform by OpenCL: of one work-item, more than 1 where its channels are many */
+#define HEED_DEFORM_SPEC_COUNT 10
 
 #define HEED_DEFORM_3D (1u << 0)
 #define HEED_DEFORM_NEAREST (1u << 1)

@@ -7,6 +7,21 @@
 
 #include "language.h"
 
+/* Where points are is worked out for one, or in OpenCL C for as many as a vector has; who wants that has defined: numbers,
+ * masks, and how they are made of one and of each other, and structs of two or three of them with members x, y, z. */
+#ifndef POINTS_FLOAT
+#define POINTS_FLOAT float
+#define POINTS_UINT uint
+#define POINTS_BOOL bool
+#define POINTS_EACH(x) x
+#define POINTS_BITS(x) HEED_BITS(x)
+#define POINTS_OF_UINT(x) HEED_CAST(float, x)
+#define POINTS_PAIR vec2
+#define POINTS_UINT_PAIR uvec2
+#define POINTS_LOCATION vec3
+#define POINTS_LEVEL uvec3
+#endif
+
 #define VOLUME flag(HEED_DEFORM_3D)
 #define NEAREST flag(HEED_DEFORM_NEAREST)
 #define BORDER flag(HEED_DEFORM_BORDER)
@@ -46,37 +61,45 @@ vec3 load_reference(HEED_PARAMS uint i)
 
 /* NaN contributes nothing, and infinity is outside, which with border padding is the edge. By the bits, because
  * compilers may assume that there is no NaN. */
-bool is_place(vec3 location)
+POINTS_BOOL is_place(POINTS_LOCATION location)
 {
-    uint x = HEED_BITS(location.x) & 0x7fffffffu, y = HEED_BITS(location.y) & 0x7fffffffu;
-    uint z = HEED_BITS(location.z) & 0x7fffffffu, most = BORDER ? 0x7f800000u : 0x7f7fffffu;
-    return max(max(x, y), z) <= most;
+    POINTS_UINT x = POINTS_BITS(location.x) & 0x7fffffffu, y = POINTS_BITS(location.y) & 0x7fffffffu;
+    POINTS_UINT z = POINTS_BITS(location.z) & 0x7fffffffu;
+    return max(max(x, y), z) <= (BORDER ? 0x7f800000u : 0x7f7fffffu);
 }
 
 /* The two neighbours on an axis, and their weights. One that is outside has weight 0 and the number of a pixel inside,
  * so that it can be read without harm. */
 HEED_STRUCT(Neighbours)
 struct Neighbours {
-    uvec2 at;
-    vec2 weight;
+    POINTS_UINT_PAIR at;
+    POINTS_PAIR weight;
 };
 
 /* Of a location on an axis of n pixels. */
-Neighbours neighbours(float location, float n)
+Neighbours neighbours(POINTS_FLOAT location, POINTS_FLOAT n)
 {
-    float x = ALIGN_CORNERS ? location * (n - 1.0f) : fma(location, n, -0.5f);
+    const POINTS_FLOAT zero = POINTS_EACH(0.0f);
+    POINTS_FLOAT x = ALIGN_CORNERS ? location * (n - 1.0f) : fma(location, n, POINTS_EACH(-0.5f));
     if (BORDER)
-        x = clamp(x, 0.0f, n - 1.0f);
-    float low = NEAREST ? HEED_ROUND_EVEN(x) : floor(x), high = low + 1.0f;
-    bool low_inside = low >= 0.0f && low < n, high_inside = high >= 0.0f && high < n;
+        x = clamp(x, zero, n - 1.0f);
+    POINTS_FLOAT low = NEAREST ? HEED_ROUND_EVEN(x) : floor(x), high = low + 1.0f;
+    POINTS_BOOL low_inside = low >= 0.0f && low < n, high_inside = high >= 0.0f && high < n;
     Neighbours e;
     /* Selected, since far beyond a level there is infinity minus infinity. */
-    e.weight = HEED_VEC(vec2)(low_inside ? (NEAREST ? 1.0f : high - x) : 0.0f,
-                              high_inside ? (NEAREST ? 0.0f : x - low) : 0.0f);
+    e.weight.x = low_inside ? (NEAREST ? POINTS_EACH(1.0f) : high - x) : zero;
+    e.weight.y = high_inside ? (NEAREST ? zero : x - low) : zero;
     /* Whole numbers from 0 to 65534 as the low bits of 2^23 + x: lavapipe converts each lane on its own. */
-    e.at = HEED_VEC(uvec2)(HEED_BITS((low_inside ? low : 0.0f) + 8388608.0f) & 0xffffu,
-                           HEED_BITS((high_inside ? high : 0.0f) + 8388608.0f) & 0xffffu);
+    e.at.x = POINTS_BITS((low_inside ? low : zero) + 8388608.0f) & 0xffffu;
+    e.at.y = POINTS_BITS((high_inside ? high : zero) + 8388608.0f) & 0xffffu;
     return e;
+}
+
+/* Infinity times n - 1 would be NaN. */
+POINTS_FLOAT bounded(POINTS_FLOAT x, POINTS_BOOL valid)
+{
+    x = valid ? x : POINTS_EACH(0.0f);
+    return BORDER ? clamp(x, POINTS_EACH(-1e9f), POINTS_EACH(1e9f)) : x;
 }
 
 HEED_STRUCT(Place)
@@ -85,25 +108,29 @@ struct Place {
 };
 
 /* Neighbours of a location on a level, in units from the beginning of value, and their weights along each axis. */
-Place place(HEED_PARAMS vec3 location, uvec3 level)
+Place place(HEED_PARAMS POINTS_LOCATION location, POINTS_LEVEL level)
 {
-    uint width = level.x & 0xffffu, height = level.x >> 16, depth = level.y & 0xffffu;
+    POINTS_UINT width = level.x & 0xffffu, height = level.x >> 16, depth = level.y & 0xffffu;
+    POINTS_BOOL valid = is_place(location);
     Place p;
-    p.z.at = HEED_VEC(uvec2)(0u, 0u);
-    p.z.weight = HEED_VEC(vec2)(1.0f, 0.0f);
-    bool valid = is_place(location);
-    location = valid ? location : HEED_VEC(vec3)(0.0f, 0.0f, 0.0f);
-    if (BORDER) /* infinity times n - 1 */
-        location = clamp(location, HEED_VEC(vec3)(-1e9f, -1e9f, -1e9f), HEED_VEC(vec3)(1e9f, 1e9f, 1e9f));
-    p.x = neighbours(location.x, HEED_CAST(float, width));
-    p.y = neighbours(location.y, HEED_CAST(float, height));
-    if (VOLUME)
-        p.z = neighbours(location.z, HEED_CAST(float, depth));
-    p.x.weight = valid ? p.x.weight : HEED_VEC(vec2)(0.0f, 0.0f);
+    p.x = neighbours(bounded(location.x, valid), POINTS_OF_UINT(width));
+    p.y = neighbours(bounded(location.y, valid), POINTS_OF_UINT(height));
+    if (VOLUME) {
+        p.z = neighbours(bounded(location.z, valid), POINTS_OF_UINT(depth));
+    } else {
+        p.z.at.x = p.z.at.y = width - width;
+        p.z.weight.x = POINTS_EACH(1.0f);
+        p.z.weight.y = POINTS_EACH(0.0f);
+    }
+    p.x.weight.x = valid ? p.x.weight.x : POINTS_EACH(0.0f);
+    p.x.weight.y = valid ? p.x.weight.y : POINTS_EACH(0.0f);
     uint pixel = push.value_stride_row / UNIT;
-    p.x.at = (p.x.at + level.z) * pixel;
-    p.y.at *= width * pixel;
-    p.z.at *= width * height * pixel;
+    p.x.at.x = (p.x.at.x + level.z) * pixel;
+    p.x.at.y = (p.x.at.y + level.z) * pixel;
+    p.y.at.x *= width * pixel;
+    p.y.at.y *= width * pixel;
+    p.z.at.x *= width * height * pixel;
+    p.z.at.y *= width * height * pixel;
     return p;
 }
 
