@@ -16,7 +16,8 @@ Turn heed_turn_of(HEED_REALS x)
 {
     HEED_REALS n = floor(x * 0.636619772f + 0.5f);
     HEED_REALS r = ((x - n * 1.5703125f) - n * 0.00048351287841796875f) - n * 3.138557076e-07f - n * 6.077100507e-11f;
-    r = clamp(r, -0.8f, 0.8f); /* far out, where angles mean nothing any more, what comes is a number */
+    /* Far out, where angles mean nothing any more, what comes is a number. */
+    r = clamp(r, HEED_EACH(-0.8f), HEED_EACH(0.8f));
     HEED_REALS z = r * r;
     HEED_REALS s = fma(r * z, fma(z, fma(z, HEED_EACH(-1.9515295891e-4f), HEED_EACH(8.3321608736e-3f)),
                                   HEED_EACH(-1.6666654611e-1f)), r);
@@ -33,11 +34,12 @@ Turn heed_turn_of(HEED_REALS x)
 /* 2^-(i (high + low)), where `high` has 12 bits and i, a whole number, at most 12, so that their product is exact. */
 HEED_REALS heed_frequency(HEED_REALS i, float high, float low)
 {
-    HEED_REALS p = -i * high, n = floor(p + 0.5f);
+    HEED_REALS p = -i * high, n = floor(p + 0.5f), one = HEED_EACH(1.0f);
     HEED_REALS t = ((p - n) - i * low) * 0.693147181f, e = HEED_EACH(1.0f / 5040.0f);
     e = fma(t, fma(t, fma(t, e, HEED_EACH(1.0f / 720.0f)), HEED_EACH(1.0f / 120.0f)), HEED_EACH(1.0f / 24.0f));
     e = fma(t, fma(t, fma(t, e, HEED_EACH(1.0f / 6.0f)), HEED_EACH(0.5f)), HEED_EACH(1.0f));
-    return fma(t, e, HEED_EACH(1.0f)) * HEED_REALS_OF(max(HEED_REALS_INT(n) + 127, 1) << 23);
+    /* Vectors on both sides: Oclgrind 21.10 takes lane after lane of a scalar. */
+    return fma(t, e, one) * HEED_REALS_OF(max(HEED_REALS_INT(n) + 127, HEED_REALS_INT(one)) << 23);
 }
 
 /* Of feature d, which is one of `dims` that are turned: its pair, the pair's other feature, and 1 where d is the second

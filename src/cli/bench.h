@@ -102,7 +102,7 @@ struct bench_ceilings {
     struct ceiling_programs *programs;
 };
 
-/* A device without SPIR-V has none: true, and known is false. */
+/* The reference has none: true, and known is false. */
 bool bench_ceilings_begin(struct session *session, struct bench_ceilings *ceilings, struct fault *fault);
 /* Adds a measurement of each and updates the statistics. */
 bool bench_ceilings_measure(struct session *session, struct bench_ceilings *ceilings, struct fault *fault);

@@ -110,7 +110,7 @@ bool bench_sweep_shapes(struct session *session, const struct bench_ceilings *ce
                         struct bench_shapes *shapes, struct fault *fault)
 {
     if (!ceilings->known)
-        return fault_failed(fault, "--sweep needs a Vulkan device: equal work is counted by its ceilings");
+        return fault_failed(fault, "--sweep needs a device of Vulkan or OpenCL: equal work is counted by its ceilings");
     struct bench_shapes singles = {NULL, 0}; /* of one batch */
     bool done = true;
     for (size_t i = 0; i < sizeof axes / sizeof *axes; i++) {
