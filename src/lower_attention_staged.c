@@ -13,29 +13,40 @@ static uint32_t floor_power(uint32_t n)
 
 /* Registers of a lane: 8 keys of 64 features. More keys are more products for a load of a query, until the compiler's
  * time counts: lavapipe 26.1, 1024 x 1024 keys of 64 features, GFLOP per CPU second and first run: 1 key 10 (0.13 s),
- * 4 keys 31, 8 keys 41 (0.25 s), 16 keys 45 (0.40 s). */
+ * 4 keys 31, 8 keys 41 (0.25 s), 16 keys 45 (0.40 s). Keys behind the last are multiplied and stored like others, so a
+ * row is parted evenly, and one of up to 10 keys a lane is left to one subgroup: 20 heads of 4096 x 77 keys, an
+ * EPYC, 8 lanes 48 ms by 16 x 8 keys, 40 by 16 x 5, 26 by 8 x 10; 16 lanes 30 ms by 16 x 8, 23 by 16
+ * x 5. */
 enum { LANES_FEATURES = 512, LANES_COLUMNS = 8, LANES_GROUP = 32, LANES_SHARED = 16384 };
 
-static struct stage lanes_scores(const struct heed_attention_desc *d, const struct heed_limits *limits)
+static struct stage lanes_scores(const struct heed_plan *plan)
 {
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const struct heed_limits *limits = &plan->device->info.limits;
+    const bool long_code = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) == 0;
     uint32_t vectors = ceil_div(d->dim_qk, 4),
              keys = floor_power(min_u32(LANES_FEATURES / (4 * vectors), LANES_COLUMNS));
     uint32_t group = limits->subgroup_size_max > 8 ? limits->subgroup_size_max : 8;
+    if (long_code && d->len_kv > 0 && ceil_div(d->len_kv, group) <= keys + keys / 4)
+        keys = ceil_div(d->len_kv, group);
     while (group < LANES_GROUP && group * keys < d->len_kv)
         group *= 2;
+    if (d->len_kv > 0)
+        keys = ceil_div(d->len_kv, group * ceil_div(d->len_kv, group * keys));
     uint32_t rows = floor_power(LANES_SHARED / (16 * vectors));
     return (struct stage){HEED_KERNEL_ATTN_SCORES_LANES, group, rows, keys, rows, group * keys, 16 * rows * vectors};
 }
 
-enum { LEAST_KEYS = 16, MOST_KEYS = 64 };
+enum { LEAST_KEYS = 16, MOST_KEYS = 80 };
 
-/* Keys of a block: what is left of the last one is waste, and o is read and written once a block, which costs what 12
- * keys do. */
-static uint32_t lanes_keys(uint32_t len_kv)
+/* Keys of a block, a multiple of four: what is left of the last one is waste, and o is read and written once a block,
+ * which costs what 12 keys do. 20 heads of 4096 x 77 keys of 64 features, 8 and 16 lanes: 47 and 35 ms with 32 keys, 35
+ * and 28 with 40, 27 and 21 with 80 (first run 0.6, 0.55 and 1.1 s: the compiler's). */
+static uint32_t lanes_keys(uint32_t len_kv, uint32_t most)
 {
     enum { READ_AND_WRITE = 12 };
-    uint32_t best = MOST_KEYS;
-    for (uint32_t keys = MOST_KEYS / 2; keys >= LEAST_KEYS; keys /= 2)
+    uint32_t best = most;
+    for (uint32_t keys = most - 4; keys >= LEAST_KEYS; keys -= 4)
         if ((uint64_t)ceil_div(len_kv, keys) * (keys + READ_AND_WRITE) <
             (uint64_t)ceil_div(len_kv, best) * (best + READ_AND_WRITE))
             best = keys;
@@ -47,8 +58,6 @@ static struct stage lanes_aggregate(const struct heed_plan *plan)
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
     uint32_t rows = 1, slice = 4;
-    uint32_t keys =
-        (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0 ? LEAST_KEYS : lanes_keys(d->len_kv);
     uint32_t group = limits->subgroup_size_max > 8 ? limits->subgroup_size_max : 8;
     while (rows < LANES_COLUMNS && group * rows < d->len_q)
         rows *= 2;
@@ -57,6 +66,11 @@ static struct stage lanes_aggregate(const struct heed_plan *plan)
         group *= 2;
     while (slice < (sums_in_o ? 64 : 32) && slice < d->dim_v)
         slice *= 2;
+    uint32_t most = MOST_KEYS; /* as shared memory allows */
+    while (most > LEAST_KEYS && 4 * slice * (most + (sums_in_o ? 0 : group * rows)) > limits->max_shared_bytes)
+        most -= 4;
+    const bool short_code = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
+    uint32_t keys = short_code ? LEAST_KEYS : lanes_keys(d->len_kv, most);
     uint32_t shared = 4 * slice * (keys + (sums_in_o ? 0 : group * rows));
     return (struct stage){HEED_KERNEL_ATTN_AGGREGATE_LANES, group, rows, keys, group * rows, slice, shared};
 }
@@ -82,13 +96,11 @@ static struct stage softmax_stage(const heed_plan *plan, bool lanes)
 
 struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, bool lanes)
 {
-    const struct heed_attention_desc *d = &plan->problem.attention.desc;
-    const struct heed_limits *limits = &plan->device->info.limits;
     enum { GROUP = 64, ROWS = 4, KEYS = 32 };
     switch (stage) {
     case HEED_OP_SCORES:
         if (lanes)
-            return lanes_scores(d, limits);
+            return lanes_scores(plan);
         return (struct stage){HEED_KERNEL_ATTN_SCORES, GROUP, ROWS, 1, ROWS, GROUP, 0};
     case HEED_OP_SOFTMAX:
         return softmax_stage(plan, lanes);
