@@ -14,9 +14,8 @@ static uint32_t floor_power(uint32_t n)
 /* Registers of a lane: 8 keys of 64 features. More keys are more products for a load of a query, until the compiler's
  * time counts: lavapipe 26.1, 1024 x 1024 keys of 64 features, GFLOP per CPU second and first run: 1 key 10 (0.13 s),
  * 4 keys 31, 8 keys 41 (0.25 s), 16 keys 45 (0.40 s). Keys behind the last are multiplied and stored like others, so a
- * row is parted evenly, and one of up to 10 keys a lane is left to one subgroup: 20 heads of 4096 x 77 keys, an
- * EPYC, 8 lanes 48 ms by 16 x 8 keys, 40 by 16 x 5, 26 by 8 x 10; 16 lanes 30 ms by 16 x 8, 23 by 16
- * x 5. */
+ * row is parted evenly, and one of up to 10 keys a lane is left to one subgroup: 20 heads of 4096 x 77 keys, an EPYC,
+ * 8 lanes 48 ms by 16 x 8 keys, 40 by 16 x 5, 26 by 8 x 10; 16 lanes 30 ms by 16 x 8, 23 by 16 x 5. */
 enum { LANES_FEATURES = 512, LANES_COLUMNS = 8, LANES_GROUP = 32, LANES_SHARED = 16384 };
 
 static struct stage lanes_scores(const struct heed_plan *plan)
