@@ -190,6 +190,10 @@ static enum heed_status open_queue(struct heed_cl_device *device)
         return status;
     device->queue =
         cl->CreateCommandQueue(device->context, device->physical.handle, CL_QUEUE_PROFILING_ENABLE, &result);
+    if (result == CL_INVALID_QUEUE_PROPERTIES) { /* OpenCL promises a clock; Mesa's panfrost and v3d have none */
+        device->physical.info.has_timestamps = false;
+        device->queue = cl->CreateCommandQueue(device->context, device->physical.handle, 0, &result);
+    }
     return heed_cl_check(device, result, "clCreateCommandQueue");
 }
 

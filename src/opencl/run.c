@@ -174,6 +174,8 @@ enum heed_status heed_cl_fence_get_device_ns(heed_fence *base, uint64_t *ns)
     const struct heed_cl_fence *fence = (const struct heed_cl_fence *)base;
     struct heed_cl_device *device = (struct heed_cl_device *)base->device;
     const struct heed_cl_functions *cl = &device->cl;
+    if (!device->base.info.has_timestamps)
+        return heed_fail(device->base.context, HEED_ERR_UNSUPPORTED, "the device has no timestamps");
     enum heed_status status = heed_cl_usable(device);
     if (!status)
         status = look(device, fence);
