@@ -18,8 +18,13 @@ vec4 scaled_q(uint row_begin, uint d)
 }
 
 // The last slice of features may be shorter than the others: its last four are loaded again.
+uint v_feature(uint feature0, uint d)
+{
+    return feature0 + min(d, (DIM_V - feature0 - 1u) / 4u * 4u);
+}
+
 vec4 load_v(uint row_begin, uint feature0, uint d)
 {
-    uint feature = feature0 + min(d, (DIM_V - feature0 - 1u) / 4u * 4u);
+    uint feature = v_feature(feature0, d);
     return v_load4n(DT_V, row_begin + feature, DIM_V - feature);
 }

@@ -5,6 +5,7 @@
 //   HEED_TENSOR_IN(q, HEED_ATTN_Q)        declares binding and  vec4 q_load4(dt, i), q_load4n(dt, i, n), float q_load(dt, i)
 //                                         uvec2 q_bits4n(i, n), uvec4 q_bits8(i): four (0 behind the n-th), eight
 //                                         elements of 16 bits as they are
+//                                         uint q_word(dt, i, w): the w-th word of four; HEED_VECTOR alone
 //   HEED_TENSOR_OUT(o, HEED_ATTN_O)       declares binding and  void o_store4n(dt, i, v, n)
 //   HEED_TENSOR_INOUT                     both
 //
@@ -47,6 +48,12 @@ uint heed_bits16(uint dt, float x)
 vec2 heed_unpack16(uint dt, uint word)
 {
     return dt == HEED_DT_F16 ? unpackHalf2x16(word) : vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
+}
+
+// Four elements from the words that they make: four of f32, two of 16 bits.
+vec4 heed_unpack_words(uint dt, uvec4 w)
+{
+    return dt == HEED_DT_F32 ? uintBitsToFloat(w) : vec4(heed_unpack16(dt, w.x), heed_unpack16(dt, w.y));
 }
 
 // The first n of four features, and 0 for the rest: for factors of a dot product.
@@ -98,6 +105,10 @@ vec4 heed_first(vec4 v, uint n)
         if (HEED_VECTOR) \
             return uvec4(name##_w2[i >> 2], name##_w2[(i >> 2) + 1u]); \
         return uvec4(name##_bits4n(i, 4u), name##_bits4n(i + 4u, 4u)); \
+    } \
+    uint name##_word(uint dt, uint i, uint w) \
+    { \
+        return name##_w[(dt == HEED_DT_F32 ? i : i >> 1) + w]; \
     } \
     vec4 name##_load4(uint dt, uint i) \
     { \
