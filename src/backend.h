@@ -37,8 +37,9 @@ struct heed_backend_ops {
     void (*buffer_destroy)(heed_buffer *buffer);
     enum heed_status (*buffer_write)(heed_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes);
     enum heed_status (*buffer_read)(heed_buffer *buffer, uint64_t offset, void *data, uint64_t bytes);
-    /* args has plan->arg_count entries. Always gives a fence when it returns HEED_OK. */
-    enum heed_status (*run)(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence);
+    /* args has plan->arg_count entries. Always gives a fence when it returns HEED_OK; whether it will be asked for the
+     * device's time is `timed`. */
+    enum heed_status (*run)(heed_plan *plan, const struct heed_bound_arg *args, bool timed, heed_fence **fence);
     /* Runs, waits, and gives the time of each of heed_plan_op_count ops. NULL: cannot. */
     enum heed_status (*profile)(heed_plan *plan, const struct heed_bound_arg *args, uint64_t *ns);
     enum heed_status (*fence_wait)(heed_fence *fence, uint64_t timeout_ns);

@@ -177,7 +177,7 @@ enum heed_status heed_run(heed_plan *plan, const struct heed_arg *args, uint32_t
     if (status != HEED_OK)
         return status;
     heed_fence *submitted = NULL;
-    status = ops->run(plan, bound, &submitted);
+    status = ops->run(plan, bound, fence != NULL, &submitted);
     heed_free(plan->device->context, bound);
     if (status != HEED_OK || fence) {
         if (fence)

@@ -117,6 +117,26 @@ START_TEST(many_submissions)
 }
 END_TEST
 
+/* Timestamps cost: a run that nobody can ask for its time makes none. */
+START_TEST(no_timestamps_without_a_fence)
+{
+    struct own own = {.device = NULL};
+    ck_assert_int_eq(own_step(&own), HEED_OK);
+    const struct heed_arg args[] = {{"q", own.q, 4}, {"o", own.o, 12}};
+    uint32_t before = vk_wrap.created;
+    ck_assert_int_eq(heed_run(&own.plan, args, 2, NULL), HEED_OK);
+    const uint32_t without = vk_wrap.created - before;
+    heed_fence *fence;
+    before = vk_wrap.created;
+    ck_assert_int_eq(heed_run(&own.plan, args, 2, &fence), HEED_OK);
+    const uint32_t with = vk_wrap.created - before;
+    heed_fence_destroy(&fence);
+    ck_assert_uint_eq(with - without, own.device->info.has_timestamps ? 1 : 0);
+    own_close(&own);
+    ck_assert_int_eq(vk_wrap.live, 0);
+}
+END_TEST
+
 /* More than the staging buffer takes at once. */
 START_TEST(large_transfers)
 {
@@ -349,6 +369,7 @@ static void add(TCase *tcase)
     tcase_add_loop_test(tcase, own_mode_runs, 0, 3);
     tcase_add_loop_test(tcase, large_transfers, 0, 3);
     tcase_add_test(tcase, many_submissions);
+    tcase_add_test(tcase, no_timestamps_without_a_fence);
     tcase_add_test(tcase, threads_run);
     tcase_add_test(tcase, forked_child);
     tcase_add_test(tcase, no_driver);

@@ -151,7 +151,7 @@ void heed_cl_buffer_destroy(heed_buffer *buffer);
 enum heed_status heed_cl_buffer_write(heed_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes);
 enum heed_status heed_cl_buffer_read(heed_buffer *buffer, uint64_t offset, void *data, uint64_t bytes);
 
-enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence);
+enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args, bool timed, heed_fence **fence);
 enum heed_status heed_cl_profile(heed_plan *plan, const struct heed_bound_arg *args, uint64_t *ns);
 enum heed_status heed_cl_fence_wait(heed_fence *fence, uint64_t timeout_ns);
 enum heed_status heed_cl_fence_get_device_ns(heed_fence *fence, uint64_t *ns);

@@ -34,7 +34,7 @@ static struct heed_cl_bound *bind(const heed_plan *plan, const struct heed_bound
     return bound;
 }
 
-enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **result)
+enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args, bool timed, heed_fence **result)
 {
     struct heed_cl_device *device = (struct heed_cl_device *)plan->device;
     const struct heed_cl_functions *cl = &device->cl;
@@ -54,7 +54,7 @@ enum heed_status heed_cl_run(heed_plan *plan, const struct heed_bound_arg *args,
     fence->empty = plan->step_count == 0;
     heed_mutex_lock(&device->queue_mutex);
     status = heed_cl_enqueue_steps(plan, device->queue, false, bound, 0, NULL,
-                                   plan->step_count > 1 ? &fence->first : NULL, &fence->last);
+                                   timed && plan->step_count > 1 ? &fence->first : NULL, &fence->last);
     if (!status)
         status = heed_cl_check(device, cl->Flush(device->queue), "clFlush");
     heed_mutex_unlock(&device->queue_mutex);

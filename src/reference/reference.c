@@ -104,8 +104,9 @@ static enum heed_status solve_timed(heed_plan *plan, const struct heed_bound_arg
     return status;
 }
 
-static enum heed_status run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence)
+static enum heed_status run(heed_plan *plan, const struct heed_bound_arg *args, bool timed, heed_fence **fence)
 {
+    (void)timed;
     heed_context *context = plan->device->context;
     struct reference_fence *made = heed_alloc(context, 1, sizeof *made);
     if (!made)

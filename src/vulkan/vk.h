@@ -187,7 +187,7 @@ void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuff
 typedef void (*heed_vk_record_fn)(struct heed_vk_device *device, VkCommandBuffer commands, void *user);
 enum heed_status heed_vk_submit_wait(struct heed_vk_device *device, heed_vk_record_fn record, void *user);
 
-enum heed_status heed_vk_run(heed_plan *plan, const struct heed_bound_arg *args, heed_fence **fence);
+enum heed_status heed_vk_run(heed_plan *plan, const struct heed_bound_arg *args, bool timed, heed_fence **fence);
 enum heed_status heed_vk_profile(heed_plan *plan, const struct heed_bound_arg *args, uint64_t *ns);
 enum heed_status heed_vk_fence_wait(heed_fence *fence, uint64_t timeout_ns);
 enum heed_status heed_vk_fence_get_device_ns(heed_fence *fence, uint64_t *ns);
