@@ -4,7 +4,8 @@
 #extension GL_EXT_control_flow_attributes : require
 
 layout(local_size_x_id = 0) in;
-/* An invocation reads a run of its own: on CPUs, 18.4 against 13.3 GB/s on lavapipe 26.1. GPUs want neighbours together. */
+/* An invocation moves a run of its own: on CPUs. On lavapipe 26.1, reading 18.4 against 13.3 GB/s side by side (a Xeon),
+ * copying 6.4 against 3.2 with 8 lanes, 7.6 against 4.6 with 16 (an EPYC). GPUs want neighbours together. */
 layout(constant_id = 1) const bool RUNS = false;
 layout(binding = 0) restrict readonly buffer Source { vec4 source[]; };
 layout(binding = 1) restrict writeonly buffer Target { vec4 target[]; };
@@ -29,9 +30,11 @@ void main()
     }
     target[group * lanes + lane] = a0 + a1 + a2;
 #elif defined(COPY)
-    uint first = group * lanes * EACH + lane;
-    [[unroll]] for (uint i = 0; i < EACH; i++)
-        target[first + i * lanes] = source[first + i * lanes];
+    uint first = group * lanes * EACH + (RUNS ? lane * EACH : lane);
+    [[unroll]] for (uint i = 0; i < EACH; i++) {
+        uint at = first + (RUNS ? i : i * lanes);
+        target[at] = source[at];
+    }
 #else
     vec4 sum = vec4(0);
     uint first = group * lanes * EACH + (RUNS ? lane * EACH : lane);
