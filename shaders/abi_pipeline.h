@@ -133,7 +133,8 @@
 #define HEED_EMBED_O 2
 #define HEED_EMBED_BINDINGS 3
 
-/* rope: own[0..2] strides of the positions, own[3] what is added to them, own[4] features that are turned; a + b: twice the binary logarithm of the base over them; c: what positions are multiplied by */
+/* rope: own[0..2] strides of the positions, own[3] what is added to them, own[4] features that are turned; a + b: twice
+ * the binary logarithm of the base over them; c: what positions are multiplied by */
 #define HEED_ROPE_X 0
 #define HEED_ROPE_POSITIONS 1
 #define HEED_ROPE_O 2

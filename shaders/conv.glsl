@@ -19,7 +19,8 @@ void begin_features(uint batch, uint d0)
     int at = int(y * push.stride_y + tap / KERNEL_X * push.dilation_y) - int(push.padding_y);
     chunk_x = int(tap % KERNEL_X * push.dilation_x) + push.origin_x;
     chunk_inside = at >= 0 && at < int(push.length_y);
-    chunk_line = HEED_RESIDUAL(push, HEED_LINEAR_X) + image * push.x_stride_image + uint(clamp(at, 0, int(push.length_y) - 1)) * push.x_stride_y;
+    chunk_line = HEED_RESIDUAL(push, HEED_LINEAR_X) + image * push.x_stride_image +
+                 uint(clamp(at, 0, int(push.length_y) - 1)) * push.x_stride_y;
 }
 
 // Without branches, as in linear.glsl.

@@ -20,8 +20,9 @@ heed_cache() {
 }
 
 # group, Debian package, how to see that it (or something as good) is there. The groups: `build` for the library, the
-# command, the tests and the demos; `speech` for what the demo choose says by itself; `device` for something to run on where no Vulkan driver is installed; `tests` for
-# the drivers and checkers of the suite; `drivers` for tests/drivers/run; `oclgrind` for tests/opencl/run; `ci` for what .ci/run adds.
+# command, the tests and the demos; `speech` for what the demo choose says by itself; `device` for something to run on
+# where no Vulkan driver is installed; `tests` for the drivers and checkers of the suite; `drivers` for tests/drivers/run;
+# `oclgrind` for tests/opencl/run; `ci` for what .ci/run adds.
 heed_packages='
 build   gcc                       command:cc
 build   libc6-dev                 header:stdio.h

@@ -588,11 +588,11 @@ struct heed_op_time {
     const char *kernel; /* that was chosen for it, "" where nothing is to do; lives as long as the plan */
     uint64_t ns;        /* from when the ops before it were done until it was done too; on OpenCL: of its kernels */
 };
-/* Runs the plan like heed_run without a fence, and measures its ops, in the order in which they run: by timestamps of the
- * device between them, on OpenCL by the events of their kernels, or on the reference by the host's clock. The times add up to the device's time of the run; what
- * runs side by side with the op before it is only told the rest. Fills at most `capacity` entries, and sets *count to how
- * many there are: one of a plan of one op, of a pipeline one for each op that is no view; capacity 0 runs nothing. Drivers
- * that compile late (lavapipe) do so in the first run: run once before.
+/* Runs the plan like heed_run without a fence, and measures its ops, in the order in which they run: by timestamps of
+ * the device between them, on OpenCL by the events of their kernels, or on the reference by the host's clock. The times
+ * add up to the device's time of the run; what runs side by side with the op before it is only told the rest. Fills at
+ * most `capacity` entries, and sets *count to how many there are: one of a plan of one op, of a pipeline one for each op
+ * that is no view; capacity 0 runs nothing. Drivers that compile late (lavapipe) do so in the first run: run once before.
  * HEED_ERR_UNSUPPORTED: an imported device, a device without timestamps. */
 HEED_API enum heed_status heed_profile(heed_plan *plan, const struct heed_arg *args, uint32_t arg_count,
                                        struct heed_op_time *times, uint32_t capacity, uint32_t *count);
