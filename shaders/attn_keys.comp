@@ -14,7 +14,8 @@ const uint KEYS = BC / WG; // of a lane at a time
 // Four features of each key of a lane. The same word of all keys, then the next: a gather waits for as many lines of the
 // caches as there are lanes, and those of other keys are on their way meanwhile, those of other words are the same. 32
 // heads of 1 x 8192 keys of 128 features on lavapipe 26.1.6, key by key against word by word: 8 lanes 40.7 : 29.0 ms, 16
-// lanes 39.7 : 26.5.
+// lanes 39.7 : 26.5. Where a lane has one key at a time, as on 22.3, there is nothing to overlap, and four loads of a word
+// cost more than one of four (118 : 69 ms).
 #define LOAD_EACH(to, name, dt, at, feature, whole) \
     vec4 to[KEYS]; \
     if (HEED_VECTOR && KEYS > 1u) { \

@@ -139,8 +139,9 @@ bool heed_lower_fill_holes(struct heed_step *step);
 
 /* Features of the output that one group makes. */
 uint32_t heed_lower_slice(const struct tile *tile, uint32_t dim_v);
-/* On software drivers, lanes that own rows leave the work groups to splits of so many keys. */
-enum { HEED_LANES_MANY_KEYS = 8192 };
+/* attn_lanes, where each work group stages all the keys of its split: how many groups keep the processors of a machine
+ * busy to the end, and from how many keys on they come from splitting the keys rather than the rows. */
+enum { HEED_LANES_GROUPS = 8, HEED_LANES_MANY_KEYS = 8192 };
 /* How many keys one split and one step take. */
 enum heed_status heed_lower_choose_splits(struct lowering *l);
 bool heed_lower_fused_fits(const struct lowering *l, const struct part *part, enum axis *axis);

@@ -77,7 +77,6 @@ enum {
      * threads, 1 28 ms, 2 22.8, 4 20.9, 8 22.4; 8 heads of 1 x 1500 of 64 features 0.29 ms, whichever. */
     KEYS_KEYS = 4,
     LANES_SUBGROUPS = 8, /* that share what they stage: 4 of them 36.5 ms of the above, 8 34.8, 16 35.6 */
-    ENOUGH_GROUPS = 8,   /* for the processors of a machine to end at about the same time */
 };
 
 static uint32_t clamp_u32(uint32_t x, uint32_t low, uint32_t high)
@@ -136,7 +135,7 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
      * 64 features, 8 groups of rows against 8 splits, on 26.1.6 32.5 : 23.2 ms with 8 lanes, 13.9 : 11.6 with 16; 2
      * heads of 256 rows x 1024 keys 2.95 : 3.30 and 1.70 : 2.05. */
     bool splits_keys = d->len_kv >= HEED_LANES_MANY_KEYS && !d->causal && !d->window;
-    while (!splits_keys && subgroups > 1 && heads * ceil_div(rows, subgroups * subgroup_rows) < ENOUGH_GROUPS)
+    while (!splits_keys && subgroups > 1 && heads * ceil_div(rows, subgroups * subgroup_rows) < HEED_LANES_GROUPS)
         subgroups /= 2;
     uint32_t blocks = ceil_div(rows, subgroups * subgroup_rows);
     tile.group = lanes * ceil_div(ceil_div(rows, blocks), subgroup_rows);

@@ -5,7 +5,7 @@
 
 struct heed_cl_fence {
     struct heed_fence base;
-    cl_event first, last; /* `first` is NULL where there are not two steps */
+    cl_event first, last; /* `first` is NULL where there are not two steps, or nobody asks for the time */
     bool empty;           /* `last` is a marker, whose times some drivers do not know */
 };
 
