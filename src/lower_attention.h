@@ -22,7 +22,7 @@ struct tile {
     bool two_tiles;             /* the next keys and values are stored while these are multiplied */
     /* For processors by OpenCL: of a vector, and how many keys or features are multiplied with one at a time. */
     uint32_t lanes, vectors;
-    bool by_word; /* attn_lanes: HEED_SPEC_BY_WORD */
+    bool by_word; /* attn_lanes: HEED_SPEC_BY_WORD, where a load costs what its words do */
 };
 
 /* Constants of one of the three stages. */

@@ -74,9 +74,9 @@ enum {
     LANES_ROWS = 4,
     LANES_KEYS = 4,
     /* From so many keys on twice as many at a time where there are vectors of 16, for halved staging and moving of
-     * sums: 8 heads of 1024 x 1024 keys of 64 features on 26.1.6, 4 keys against 8, 22.0 : 19.6 ms and 1.4 : 1.8 s for
-     * the first run, 512 x 8192 14.2 : 10.8, 8 heads of 100 x 850 of 32 1.76 : 1.62, 0.5 : 0.8 s; by 8 lanes 37.0
-     * : 40.8, 19.9 : 19.5, 2.86 : 2.58 ms. */
+     * sums, unless long code is to be avoided. 26.1.6, 4 keys against 8: 8 heads of 1024 x 1024 keys of 64 features
+     * 22.0 : 19.6 ms, and 1.4 : 1.8 s for the first run; 512 x 8192 14.2 : 10.8 ms; 8 heads of 100 x 850 of 32
+     * 1.76 : 1.62 ms and 0.5 : 0.8 s. By 8 lanes 37.0 : 40.8, 19.9 : 19.5 and 2.86 : 2.58 ms. */
     LANES_WIDE = 16,
     LANES_WIDE_KEYS = 64,
     /* Keys of a lane at a time in attn_keys: 32 heads of 1 x 8192 keys of 128 features on 26.1.6, 16 lanes, two
@@ -135,7 +135,8 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
         else
             tile.bc /= 2;
     }
-    if (lanes >= LANES_WIDE && tile.br * tile.bc == LANES_ROWS * LANES_KEYS && d->len_kv >= LANES_WIDE_KEYS)
+    if (lanes >= LANES_WIDE && !keeps_rows && tile.br * tile.bc == LANES_ROWS * LANES_KEYS &&
+        d->len_kv >= LANES_WIDE_KEYS)
         tile.bc *= 2;
     uint64_t subgroup_rows = (uint64_t)tile.br * lanes, heads = (uint64_t)d->batch * d->heads_q;
     uint64_t subgroups = plan->device->info.limits.max_group_size / lanes;
