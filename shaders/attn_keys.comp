@@ -6,8 +6,13 @@
 //   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef HEED_INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#endif
 #include "abi.h"
 #include "lanes.glsl"
+
+layout(constant_id = HEED_SPEC_TOUCH) const bool TOUCH = false;
 
 const uint KEYS = BC / WG; // of a lane at a time
 
@@ -16,19 +21,48 @@ const uint KEYS = BC / WG; // of a lane at a time
 // heads of 1 x 8192 keys of 128 features on lavapipe 26.1.6, key by key against word by word: 8 lanes 40.7 : 29.0 ms, 16
 // lanes 39.7 : 26.5. Where a lane has one key at a time, as on 22.3, there is nothing to overlap, and four loads of a word
 // cost more than one of four (118 : 69 ms).
-#define LOAD_EACH(to, name, dt, at, feature, whole) \
+#ifdef HEED_INT64 // a gather costs by the element: words of 64 bits
+layout(set = 0, binding = HEED_ATTN_K) readonly buffer k_block8 { uint64_t k_q[]; };
+layout(set = 0, binding = HEED_ATTN_V) readonly buffer v_block8 { uint64_t v_q[]; };
+#define LOAD_WORDS(words, name, dt, at) \
+    [[unroll]] for (uint w = 0u; w < (dt == HEED_DT_F32 ? 4u : 2u); w += 2u) \
+        [[unroll]] for (uint c = 0u; c < KEYS; c++) { \
+            uvec2 two = unpackUint2x32(name##_q[(dt == HEED_DT_F32 ? at(c) + w : at(c) >> 1) >> 1]); \
+            words[c][w] = two.x; \
+            words[c][w + 1u] = two.y; \
+        }
+const bool BY_WORD = true;
+#else
+#define LOAD_WORDS(words, name, dt, at) \
+    [[unroll]] for (uint w = 0u; w < (dt == HEED_DT_F32 ? 4u : 2u); w++) \
+        [[unroll]] for (uint c = 0u; c < KEYS; c++) \
+            words[c][w] = name##_word(dt, at(c), w);
+const bool BY_WORD = KEYS > 1u;
+#endif
+#define LOAD_EACH(to, name, dt, at, whole) \
     vec4 to[KEYS]; \
-    if (HEED_VECTOR && KEYS > 1u) { \
+    if (HEED_VECTOR && BY_WORD) { \
         uvec4 words[KEYS]; \
-        [[unroll]] for (uint w = 0u; w < (dt == HEED_DT_F32 ? 4u : 2u); w++) \
-            [[unroll]] for (uint c = 0u; c < KEYS; c++) \
-                words[c][w] = name##_word(dt, at[c] + feature, w); \
+        LOAD_WORDS(words, name, dt, at) \
         [[unroll]] for (uint c = 0u; c < KEYS; c++) \
             to[c] = heed_unpack_words(dt, words[c]); \
     } else { \
         [[unroll]] for (uint c = 0u; c < KEYS; c++) \
             to[c] = whole; \
     }
+
+// A processor fetches lines of memory ahead of whoever reads them in order, and lanes that walk keys side by side do not:
+// with TOUCH a word of each of these lines is read first. `touched` is odd, and a stride never, which no compiler knows,
+// and so it keeps the loads.
+#define LINE(dt) (dt == HEED_DT_F32 ? 16u : 32u) // elements
+#define LINES(dt, features) ((features + LINE(dt) - 1u) / LINE(dt))
+#define TOUCH_EACH(name, dt, base, stride, feature0, features, dim) \
+    if (TOUCH && HEED_VECTOR) \
+        [[dont_unroll]] for (uint e = lane; e < BC * LINES(dt, features); e += WG) { \
+            uint at = base + min(key + e / LINES(dt, features), range.end - 1u) * stride + \
+                      min(feature0 + e % LINES(dt, features) * LINE(dt), dim - 1u); \
+            touched |= name##_w[dt == HEED_DT_F32 ? at : at >> 1]; \
+        }
 
 shared vec4 stage_q[BR * Q_VECTORS];
 shared vec4 part_o[WG * V_VECTORS]; // of one row
@@ -59,7 +93,7 @@ void main()
             acc[r * V_VECTORS + d] = vec4(0.0);
         rows[r] = online_begin();
     }
-    uint k_base = k_begin(s), v_base = v_begin(s);
+    uint k_base = k_begin(s), v_base = v_begin(s), touched = 1u;
     [[dont_unroll]] for (uint key = range.first; key < range.end; key += KEYS * WG) {
         uint ke[KEYS], ve[KEYS]; // behind the last key it is read again, and ruled out
         [[unroll]] for (uint c = 0u; c < KEYS; c++) {
@@ -67,11 +101,13 @@ void main()
             ke[c] = k_base + j * push.k_stride_row;
             ve[c] = v_base + j * push.v_stride_row;
         }
+        TOUCH_EACH(k, DT_K, k_base, push.k_stride_row, 0u, DIM_QK, DIM_QK)
         float t[BR * KEYS], shift[BR];
         [[unroll]] for (uint i = 0u; i < BR * KEYS; i++)
             t[i] = 0.0;
         [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
-            LOAD_EACH(keys, k, DT_K, ke, 4u * d, load_k(ke[c], 4u * d))
+#define K_AT(c) (ke[c] + 4u * d)
+            LOAD_EACH(keys, k, DT_K, K_AT, load_k(ke[c], 4u * d))
             [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                 [[unroll]] for (uint r = 0u; r < BR; r++) {
                     vec4 qq = stage_q[r * Q_VECTORS + d];
@@ -98,10 +134,12 @@ void main()
                 t[r * KEYS + c] = p;
             }
         }
+        TOUCH_EACH(v, DT_V, v_base, push.v_stride_row, feature0, DIM_V_SLICE, DIM_V)
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
             [[unroll]] for (uint r = 0u; r < BR; r++)
                 acc[r * V_VECTORS + d] *= shift[r];
-            LOAD_EACH(values, v, DT_V, ve, v_feature(feature0, 4u * d), load_v(ve[c], feature0, 4u * d))
+#define V_AT(c) (ve[c] + v_feature(feature0, 4u * d))
+            LOAD_EACH(values, v, DT_V, V_AT, load_v(ve[c], feature0, 4u * d))
             [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                 [[unroll]] for (uint r = 0u; r < BR; r++) {
                     vec4 used = GUARDED && t[r * KEYS + c] == 0.0 ? vec4(0.0) : values[c];
@@ -110,6 +148,8 @@ void main()
             }
         }
     }
+    if (TOUCH && HEED_VECTOR && touched == push.k_stride_row)
+        acc[0] = vec4(0.0);
 
     [[unroll]] for (uint r = 0u; r < BR; r++) {
         barrier(); // part_* of the row before have been read

@@ -20,11 +20,17 @@ static struct tensor view_tensor(enum heed_arg_id arg, const struct heed_view *v
     };
 }
 
-/* Can rows of the tensor be read n elements at a time? */
-static bool is_vector(const struct heed_attention_desc *d, const struct tensor *t, uint32_t n)
+static bool is_vector(const struct heed_attention_desc *d, const struct heed_view *view, uint32_t dim, uint32_t total,
+                      uint32_t n)
 {
-    return t->dim % n == 0 && t->stride_batch % n == 0 && t->stride_head % n == 0 && t->stride_row % n == 0 &&
-           d->offset_alignment % (n * heed_dtype_size(t->dtype)) == 0;
+    return dim % n == 0 && (total > 0 || view->stride_batch % n == 0) && view->stride_head % n == 0 &&
+           view->stride_row % n == 0 && d->offset_alignment % (n * heed_dtype_size(view->dtype)) == 0;
+}
+
+bool heed_lower_is_vector(const struct heed_attention_desc *d, uint32_t n)
+{
+    return is_vector(d, &d->q, d->dim_qk, d->total_q, n) && is_vector(d, &d->k, d->dim_qk, d->total_kv, n) &&
+           is_vector(d, &d->v, d->dim_v, d->total_kv, n) && is_vector(d, &d->o, d->dim_v, d->total_q, 4);
 }
 
 static uint32_t flags_of(const struct heed_attention_desc *d)
@@ -75,8 +81,8 @@ static struct lowering lowering_init(heed_plan *plan, const struct tile *tile)
     l.k = view_tensor(HEED_ARG_K, &d->k, d->dim_qk, true, d->total_kv);
     l.v = view_tensor(HEED_ARG_V, &d->v, d->dim_v, true, d->total_kv);
     l.o = view_tensor(HEED_ARG_O, &d->o, d->dim_v, false, d->total_q);
-    l.vector = is_vector(d, &l.q, 4) && is_vector(d, &l.k, 4) && is_vector(d, &l.v, 4) && is_vector(d, &l.o, 4);
-    l.wide = l.vector && is_vector(d, &l.q, 8) && is_vector(d, &l.k, 8) && is_vector(d, &l.v, 8);
+    l.vector = heed_lower_is_vector(d, 4);
+    l.wide = heed_lower_is_vector(d, 8);
     l.mask = (struct tensor){
         .arg = HEED_ARG_MASK,
         .dtype = d->mask == HEED_MASK_NONE ? HEED_BOOL : d->mask_dtype,

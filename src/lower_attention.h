@@ -23,6 +23,7 @@ struct tile {
     /* For processors by OpenCL: of a vector, and how many keys or features are multiplied with one at a time. */
     uint32_t lanes, vectors;
     bool by_word; /* attn_lanes: HEED_SPEC_BY_WORD, where a load costs what its words do */
+    bool touches; /* attn_keys: HEED_SPEC_TOUCH, where rows are vectors */
 };
 
 /* Constants of one of the three stages. */
@@ -86,6 +87,9 @@ static inline uint32_t min_u32(uint64_t a, uint64_t b)
 {
     return (uint32_t)(a < b ? a : b);
 }
+
+/* Can rows of all tensors be read n elements at a time? n is 4 or 8; 8: of q, k and v. */
+bool heed_lower_is_vector(const struct heed_attention_desc *d, uint32_t n);
 
 /* ---- heed_candidate.lower: lower_attention.c */
 

@@ -20,6 +20,7 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_HELD_NV_BF16,   /* with both */
     HEED_KERNEL_ATTN_LANES,
     HEED_KERNEL_ATTN_KEYS,
+    HEED_KERNEL_ATTN_KEYS_INT64, /* attn_keys.comp with -DHEED_INT64 */
     HEED_KERNEL_ATTN_ROWS,     /* OpenCL only */
     HEED_KERNEL_ATTN_FEATURES, /* OpenCL only */
     HEED_KERNEL_ATTN_MERGE,

@@ -19,6 +19,11 @@ static bool within_limits(const struct heed_limits *limits, uint32_t group, uint
     return false;
 }
 
+static bool is_keys(const struct tile *tile)
+{
+    return tile->kernel == HEED_KERNEL_ATTN_KEYS || tile->kernel == HEED_KERNEL_ATTN_KEYS_INT64;
+}
+
 static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
@@ -27,7 +32,7 @@ static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
         return 0;
     if (tile->kernel == HEED_KERNEL_ATTN_LANES)
         return 16 * tile->bc * (q_vectors + v_vectors);
-    if (tile->kernel == HEED_KERNEL_ATTN_KEYS)
+    if (is_keys(tile))
         return 16 * tile->br * q_vectors + tile->group * (16 * v_vectors + 12);
     return heed_lower_tile_layout(tile, d, &plan->device->info).shared_bytes;
 }
@@ -73,15 +78,22 @@ enum {
     LANES_SMALL_CODE = 1024,
     LANES_ROWS = 4,
     LANES_KEYS = 4,
-    /* From so many keys on twice as many at a time where there are vectors of 16, for halved staging and moving of
-     * sums, unless long code is to be avoided. 26.1.6, 4 keys against 8: 8 heads of 1024 x 1024 keys of 64 features
-     * 22.0 : 19.6 ms, and 1.4 : 1.8 s for the first run; 512 x 8192 14.2 : 10.8 ms; 8 heads of 100 x 850 of 32
-     * 1.76 : 1.62 ms and 0.5 : 0.8 s. By 8 lanes 37.0 : 40.8, 19.9 : 19.5 and 2.86 : 2.58 ms. */
+    /* From so many keys on half the rows and twice the keys where there are vectors of 16, unless long code is to be
+     * avoided: as many pairs with half the sums, which the driver stores at the end of each step, masked. More pairs
+     * are more code than some processors' first cache of it. 26.1.6, 4 x 4, 2 x 8 and 4 x 8 pairs: on a Xeon, 8 heads
+     * of 1024 x 1024 keys of 64 features 15.3, 14.7 and 19.7 ms, 512 x 8192 8.4, 7.9 and 10.7, 20 of 4096 x
+     * 77 16.6, 16.9 and 22.0; 12 of 32 x 257 (2 rows a lane), 4, 8 and 16 keys 0.45, 0.40 and 0.67; on Zen 4, 4 x 4 and
+     * 4 x 8 22.0 and 19.6, 14.2 and 10.8. By 8 lanes, 4 x 4, 2 x 8 and 4 x 8: 24.0, 25.7 and 34.2. */
     LANES_WIDE = 16,
     LANES_WIDE_KEYS = 64,
     /* Keys of a lane at a time in attn_keys: 32 heads of 1 x 8192 keys of 128 features on 26.1.6, 16 lanes, two
      * threads, 1 28 ms, 2 22.8, 4 20.9, 8 22.4; 8 heads of 1 x 1500 of 64 features 0.29 ms, whichever. */
     KEYS_KEYS = 4,
+    /* Bytes of keys and values that are more than caches hold. 1 row of 128 features on 26.1.6 and a Xeon with 2 MB of
+     * L2 a core, not touched against touched, 8 and 16 lanes: 8 MB 0.46 : 0.49 and 0.48 : 0.49 ms, 32 MB 1.24 : 1.36
+     * and 1.40 : 1.37, 64 MB 2.32 : 2.56 and 2.64 : 2.40, 128 MB 9.3 : 5.7 and 8.7 : 5.5, 256 MB 22.0 : 14.8 and 20.9 :
+     * 14.9; 4 rows of 64 MB 6.1 : 5.6 and 4.2 : 4.2, of 128 MB 19.6 : 12.7 and 17.2 : 10.2. */
+    KEYS_TOUCHED = 32 << 20,
     LANES_SUBGROUPS = 8, /* that share what they stage: 4 of them 36.5 ms of the above, 8 34.8, 16 35.6 */
 };
 
@@ -123,21 +135,19 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
     uint32_t lanes = vector_lanes(plan), rows = d->len_q > 0 ? d->len_q : 1;
     uint32_t features = pair_code(d, &tile);
     tile.slice = heed_lower_slice(&tile, d->dim_v);
-    tile.br = LANES_ROWS;
+    const bool keeps_rows = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
+    const uint32_t wide = lanes >= LANES_WIDE && d->len_kv >= LANES_WIDE_KEYS && !keeps_rows ? 2 : 1;
+    tile.by_word = !keeps_rows;
+    tile.br = LANES_ROWS / wide;
+    tile.bc = LANES_KEYS * wide;
     while (tile.br > 1 && tile.br / 2 * lanes >= rows)
         tile.br /= 2;
-    tile.bc = LANES_KEYS;
-    const bool keeps_rows = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
-    tile.by_word = !keeps_rows;
     while (tile.br * tile.bc * features > code_size(plan) && tile.br * tile.bc > LANES_ROWS) {
         if (tile.br > 2 && !keeps_rows)
             tile.br /= 2;
         else
             tile.bc /= 2;
     }
-    if (lanes >= LANES_WIDE && !keeps_rows && tile.br * tile.bc == LANES_ROWS * LANES_KEYS &&
-        d->len_kv >= LANES_WIDE_KEYS)
-        tile.bc *= 2;
     uint64_t subgroup_rows = (uint64_t)tile.br * lanes, heads = (uint64_t)d->batch * d->heads_q;
     uint64_t subgroups = plan->device->info.limits.max_group_size / lanes;
     subgroups = subgroups > LANES_SUBGROUPS ? LANES_SUBGROUPS : subgroups;
@@ -153,6 +163,13 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
     return tile;
 }
 
+static uint64_t key_bytes(const struct heed_attention_desc *d)
+{
+    uint64_t keys = d->total_kv > 0 ? d->total_kv : (uint64_t)d->batch * d->len_kv;
+    return keys * d->heads_kv *
+           ((uint64_t)d->dim_qk * heed_dtype_size(d->k.dtype) + (uint64_t)d->dim_v * heed_dtype_size(d->v.dtype));
+}
+
 /* A lane walks its own keys for the `br` rows of the group. */
 static struct tile keys_tile(const heed_plan *plan, const struct tile *base)
 {
@@ -164,13 +181,14 @@ static struct tile keys_tile(const heed_plan *plan, const struct tile *base)
     tile.bc = tile.group * (code < LANES_CODE / 2 ? 1 : clamp_u32(code / (features * tile.br), 1, KEYS_KEYS));
     tile.rows = tile.br;
     tile.slice = heed_lower_slice(&tile, d->dim_v);
+    tile.touches = heed_lower_is_vector(d, 4) && key_bytes(d) >= KEYS_TOUCHED;
     return tile;
 }
 
 static struct tile software_tile(const struct heed_candidate *self, const heed_plan *plan)
 {
     const struct tile *base = self->tile;
-    return base->kernel == HEED_KERNEL_ATTN_KEYS ? keys_tile(plan, base) : lanes_tile(plan, base);
+    return is_keys(base) ? keys_tile(plan, base) : lanes_tile(plan, base);
 }
 
 static bool accepts_software(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
@@ -182,6 +200,10 @@ static bool accepts_software(const struct heed_candidate *self, const heed_plan 
         snprintf(why, why_size, "dim_qk %u is more than the %u that a lane keeps", d->dim_qk, most_features(plan));
     else if (tile.kernel == HEED_KERNEL_ATTN_LANES && (heed_preferences(&plan->device->info) & HEED_AVOIDS_LANES))
         snprintf(why, why_size, "this driver takes minutes and gigabytes to compile it");
+    else if (tile.kernel == HEED_KERNEL_ATTN_KEYS_INT64 && !plan->device->info.has_int64)
+        snprintf(why, why_size, "the device has no 64-bit integers in shaders, or needs none");
+    else if (tile.kernel == HEED_KERNEL_ATTN_KEYS_INT64 && !heed_lower_is_vector(d, 4))
+        snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them");
     else
         return accepts_fused(&fitted, plan, why, why_size);
     return false;
@@ -229,6 +251,14 @@ static bool prefers_keys(const struct heed_candidate *self, const heed_plan *pla
     const uint32_t avoided = heed_preferences(&plan->device->info) & (HEED_AVOIDS_LONG_CODE | HEED_AVOIDS_LANES);
     return is_software(plan) &&
            (plan->problem.attention.desc.len_q <= tile.br || (few_rows(plan) && avoided != HEED_AVOIDS_LONG_CODE));
+}
+
+/* A gather of 64 bits costs what one of 32 does. 22.3, with one key at a time, gathers nothing: 44 : 49 ms of 32 heads
+ * of 1 x 8192 keys of 128 features, but 0.87 : 0.80 of 8 heads of 1 x 1500 of 64. */
+static bool prefers_keys_int64(const struct heed_candidate *self, const heed_plan *plan)
+{
+    const struct tile tile = software_tile(self, plan);
+    return tile.bc > tile.group && prefers_keys(self, plan);
 }
 
 static enum heed_status lower_software(const struct heed_candidate *self, heed_plan *plan)
@@ -548,6 +578,7 @@ static const struct heed_candidate attention[] = {
     MATRIX("16x32", 16, 32),
     VECTORS("attn_fused__features", HEED_KERNEL_ATTN_FEATURES, prefers_features),
     VECTORS("attn_fused__rows", HEED_KERNEL_ATTN_ROWS, NULL),
+    SOFTWARE("attn_fused__keys_int64", HEED_KERNEL_ATTN_KEYS_INT64, prefers_keys_int64),
     SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, prefers_keys),
     SOFTWARE("attn_fused__lanes", HEED_KERNEL_ATTN_LANES, prefers_lanes),
     TILE("attn_fused__plain_64x8", 64, 64, 8),

@@ -68,7 +68,7 @@ static const struct number attn_specs[] = {
     SPEC(STAGE),    SPEC(VALUE_ROWS),  SPEC(VALUE_COLUMNS), SPEC(BR),       SPEC(BC),
     SPEC(DIM_QK),   SPEC(DIM_V),       SPEC(FLAGS),         SPEC(DTYPES),   {"HEED_VECTOR", HEED_SPEC_VECTOR},
     SPEC(Q_SHARED), SPEC(DIM_V_SLICE), SPEC(POS_DIMS),      SPEC(MATRIX_M), SPEC(MATRIX_N),
-    SPEC(MATRIX_K), SPEC(WIDE),        SPEC(BY_WORD),       SPEC(SUBGROUP), {0},
+    SPEC(MATRIX_K), SPEC(WIDE),        SPEC(BY_WORD),       SPEC(TOUCH),    SPEC(SUBGROUP), {0},
 };
 #undef SPEC
 #define SPEC(name)                                                                                                     \
