@@ -78,14 +78,13 @@ enum {
     LANES_SMALL_CODE = 1024,
     LANES_ROWS = 4,
     LANES_KEYS = 4,
-    /* From so many keys on half the rows and twice the keys where there are vectors of 16, unless long code is to be
-     * avoided: as many pairs with half the sums, which the driver stores at the end of each step, masked. More pairs
-     * are more code than some processors' first cache of it. 26.1.6, 4 x 4, 2 x 8 and 4 x 8 pairs: on a Xeon, 8 heads
-     * of 1024 x 1024 keys of 64 features 15.3, 14.7 and 19.7 ms, 512 x 8192 8.4, 7.9 and 10.7, 20 of 4096 x
-     * 77 16.6, 16.9 and 22.0; 12 of 32 x 257 (2 rows a lane), 4, 8 and 16 keys 0.45, 0.40 and 0.67; on Zen 4, 4 x 4 and
-     * 4 x 8 22.0 and 19.6, 14.2 and 10.8. By 8 lanes, 4 x 4, 2 x 8 and 4 x 8: 24.0, 25.7 and 34.2. */
-    LANES_WIDE = 16,
-    LANES_WIDE_KEYS = 64,
+    /* Keys at a time where there are rows for half of a lane's or fewer. 12 heads of n rows x 257 keys of 64 features
+     * on 26.1.6, 4 keys against 8: 32 rows with 16 lanes 0.46 : 0.42 ms, 16 rows with 8 and 16 lanes 0.41 : 0.41 and
+     * 0.38 : 0.36; on 26.2.6 0.42 : 0.39, 0.39 : 0.35 and 0.34 : 0.34. With 4 rows 8 keys are more code than the first
+     * cache of it on some processors. 16 lanes, 4 x 4, 2 x 8 and 4 x 8: 8 heads of 1024 x 1024 keys on a
+     * Xeon 15.3, 14.7 and 19.7 ms, on 26.2.6, which fuses what it multiplies and adds, 12.6, 13.6 and 17; 20 of 4096 x
+     * 77 16.6, 16.9 and 22.0, 15.0, 16.4 and 19.4; on Zen 4 4 x 4 and 4 x 8 22.0 and 19.6. */
+    LANES_MOST_KEYS = 8,
     /* Keys of a lane at a time in attn_keys: 32 heads of 1 x 8192 keys of 128 features on 26.1.6, 16 lanes, two
      * threads, 1 28 ms, 2 22.8, 4 20.9, 8 22.4; 8 heads of 1 x 1500 of 64 features 0.29 ms, whichever. */
     KEYS_KEYS = 4,
@@ -136,12 +135,14 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
     uint32_t features = pair_code(d, &tile);
     tile.slice = heed_lower_slice(&tile, d->dim_v);
     const bool keeps_rows = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
-    const uint32_t wide = lanes >= LANES_WIDE && d->len_kv >= LANES_WIDE_KEYS && !keeps_rows ? 2 : 1;
     tile.by_word = !keeps_rows;
-    tile.br = LANES_ROWS / wide;
-    tile.bc = LANES_KEYS * wide;
-    while (tile.br > 1 && tile.br / 2 * lanes >= rows)
+    tile.br = LANES_ROWS;
+    tile.bc = LANES_KEYS;
+    while (tile.br > 1 && tile.br / 2 * lanes >= rows) {
         tile.br /= 2;
+        if (!keeps_rows && tile.bc < LANES_MOST_KEYS && 2 * tile.bc <= d->len_kv)
+            tile.bc *= 2;
+    }
     while (tile.br * tile.bc * features > code_size(plan) && tile.br * tile.bc > LANES_ROWS) {
         if (tile.br > 2 && !keeps_rows)
             tile.br /= 2;

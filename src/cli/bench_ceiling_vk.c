@@ -12,7 +12,7 @@
 #include "ceiling_matrix.spv.h"
 #endif
 
-enum { VECTORS_EACH = 16, FMA_OF_A_STEP = 3 * 4 * 8 }; /* those of ceiling.comp */
+enum { VECTORS_EACH = 16, FMA_OF_A_STEP = 3 * 4 * 32 }; /* those of ceiling.comp */
 enum { SUMS = 4, PRODUCTS_OF_A_STEP = 4 * SUMS };      /* those of ceiling_matrix.comp */
 
 struct vk_programs {

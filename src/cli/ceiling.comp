@@ -19,10 +19,11 @@ void main()
     uint lane = gl_LocalInvocationIndex, group = gl_WorkGroupID.x, lanes = gl_WorkGroupSize.x;
 #if defined(FMA)
     /* Three independent chains of four: registers suffice on every GPU and on AVX2, and the latency of an FMA (4 cycles,
-     * two a cycle) is covered. */
+     * two a cycle) is covered. By 8 steps at a time, not 32, lavapipe 26.1 spends a third on its loop (a Xeon, 8 and 16
+     * lanes 100 and 130, 145 and 190 GFLOP/s). */
     vec4 m = vec4(source[0].x), c = vec4(source[0].y), a0 = source[1] + lane, a1 = a0 + c, a2 = a1 + c;
     for (uint i = 0; i < count; i++) {
-        [[unroll]] for (int j = 0; j < 8; j++) {
+        [[unroll]] for (int j = 0; j < 32; j++) {
             a0 = fma(a0, m, c);
             a1 = fma(a1, m, c);
             a2 = fma(a2, m, c);
