@@ -1,7 +1,7 @@
 #version 450
 // SPDX-License-Identifier: MIT
-// Fused attention for software drivers and few queries: a lane walks its own keys, one or two at a time, for all BR rows of
-// the group; at the end the lanes' outputs are added up. Measurements stand in src/select_attention.c.
+// Fused attention for software drivers and few queries: a lane walks its own keys, up to four at a time, for all BR
+// rows of the group; at the end the lanes' outputs are added up. Measurements stand in src/select_attention.c.
 //
 //   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
 #extension GL_GOOGLE_include_directive : require
@@ -16,11 +16,11 @@ layout(constant_id = HEED_SPEC_TOUCH) const bool TOUCH = false;
 
 const uint KEYS = BC / WG; // of a lane at a time
 
-// Four features of each key of a lane. The same word of all keys, then the next: a gather waits for as many lines of the
-// caches as there are lanes, and those of other keys are on their way meanwhile, those of other words are the same. 32
-// heads of 1 x 8192 keys of 128 features on lavapipe 26.1.6, key by key against word by word: 8 lanes 40.7 : 29.0 ms, 16
-// lanes 39.7 : 26.5. Where a lane has one key at a time, as on 22.3, there is nothing to overlap, and four loads of a word
-// cost more than one of four (118 : 69 ms).
+// Four features of each key of a lane. The same word of all keys, then the next: a gather waits for as many lines of
+// the caches as there are lanes, and those of other keys are on their way meanwhile, those of other words are the same.
+// 32 heads of 1 x 8192 keys of 128 features on lavapipe 26.1.6, key by key against word by word: 8 lanes 40.7 : 29.0
+// ms, 16 lanes 39.7 : 26.5. Where a lane has one key at a time, as on 22.3, there is nothing to overlap, and four loads
+// of a word cost more than one of four (118 : 69 ms).
 #ifdef HEED_INT64 // a gather costs by the element: words of 64 bits
 layout(set = 0, binding = HEED_ATTN_K) readonly buffer k_block8 { uint64_t k_q[]; };
 layout(set = 0, binding = HEED_ATTN_V) readonly buffer v_block8 { uint64_t v_q[]; };
@@ -51,9 +51,9 @@ const bool BY_WORD = KEYS > 1u;
             to[c] = whole; \
     }
 
-// A processor fetches lines of memory ahead of whoever reads them in order, and lanes that walk keys side by side do not:
-// with TOUCH a word of each of these lines is read first. `touched` is odd, and a stride never, which no compiler knows,
-// and so it keeps the loads.
+// A processor fetches lines of memory ahead of whoever reads them in order, and lanes that walk keys side by side do
+// not: with TOUCH a word of each of these lines is read first. `touched` is odd, and a stride never, which no compiler
+// knows, and so it keeps the loads.
 #define LINE(dt) (dt == HEED_DT_F32 ? 16u : 32u) // elements
 #define LINES(dt, features) ((features + LINE(dt) - 1u) / LINE(dt))
 #define TOUCH_EACH(name, dt, base, stride, feature0, features, dim) \
