@@ -87,7 +87,7 @@
 #define HEED_SPEC_VALUE_ROWS 12 /* rows, */
 #define HEED_SPEC_VALUE_COLUMNS 13 /* and vec4 of a row, of the output that an invocation makes */
 #define HEED_SPEC_BY_WORD 11 /* attn_lanes. 1: words of keys are read one by one, where used; 0: four at once */
-#define HEED_SPEC_TOUCH 11   /* attn_keys. 1: lines of memory are read in order before what is in them; VECTOR is 1 then */
+#define HEED_SPEC_TOUCH 11   /* attn_keys. 1: lines of memory are read in order before their use; VECTOR is 1 then */
 #define HEED_SPEC_LANES 11   /* attn_rows: rows, and attn_features: features, of a vector; 8 or 16 */
 #define HEED_SPEC_COLUMNS 12 /* attn_rows: keys, and features; attn_features: vectors: that are multiplied at a time */
 #define HEED_SPEC_MATRIX_M 11 /* attn_matrix: what a subgroup multiplies at a time, M x K by K x N */

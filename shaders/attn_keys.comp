@@ -52,7 +52,7 @@ const bool BY_WORD = KEYS > 1u;
     }
 
 // A processor fetches lines of memory ahead of whoever reads them in order, and lanes that walk keys side by side do
-// not: with TOUCH a word of each of these lines is read first. `touched` is odd, and a stride of vectors never, which no
+// not: with TOUCH a word of each of these lines is read first. `touched` is odd, a stride of vectors never, which no
 // compiler knows, and so it keeps the loads.
 #define LINE(dt) (dt == HEED_DT_F32 ? 16u : 32u) // elements
 #define LINES(dt, features) ((features + LINE(dt) - 1u) / LINE(dt))

@@ -19,7 +19,7 @@ void main()
     uint lane = gl_LocalInvocationIndex, group = gl_WorkGroupID.x, lanes = gl_WorkGroupSize.x;
 #if defined(FMA)
     /* Three independent chains of four: registers suffice on every GPU and on AVX2, and the latency of an FMA (4 cycles,
-     * two a cycle) is covered. By 8 steps at a time, not 32, lavapipe 26.1 spends a third on its loop (a Xeon, 8 and 16
+     * two a cycle) is covered. By 8 steps at a time, not 32, lavapipe 26.1 spends a third on its loop (Xeon, 8 and 16
      * lanes 100 and 130, 145 and 190 GFLOP/s). */
     vec4 m = vec4(source[0].x), c = vec4(source[0].y), a0 = source[1] + lane, a1 = a0 + c, a2 = a1 + c;
     for (uint i = 0; i < count; i++) {
