@@ -24,26 +24,27 @@ const uint KEYS = BC / WG; // of a lane at a time
 #ifdef HEED_INT64 // a gather costs by the element: words of 64 bits
 layout(set = 0, binding = HEED_ATTN_K) readonly buffer k_block8 { uint64_t k_q[]; };
 layout(set = 0, binding = HEED_ATTN_V) readonly buffer v_block8 { uint64_t v_q[]; };
-#define LOAD_WORDS(words, name, dt, at) \
+#define LOAD_WORDS(words, name, dt, at, feature) \
     [[unroll]] for (uint w = 0u; w < (dt == HEED_DT_F32 ? 4u : 2u); w += 2u) \
         [[unroll]] for (uint c = 0u; c < KEYS; c++) { \
-            uvec2 two = unpackUint2x32(name##_q[(dt == HEED_DT_F32 ? at(c) + w : at(c) >> 1) >> 1]); \
+            uint word = dt == HEED_DT_F32 ? at[c] + feature + w : (at[c] + feature) >> 1; \
+            uvec2 two = unpackUint2x32(name##_q[word >> 1]); \
             words[c][w] = two.x; \
             words[c][w + 1u] = two.y; \
         }
 const bool BY_WORD = true;
 #else
-#define LOAD_WORDS(words, name, dt, at) \
+#define LOAD_WORDS(words, name, dt, at, feature) \
     [[unroll]] for (uint w = 0u; w < (dt == HEED_DT_F32 ? 4u : 2u); w++) \
         [[unroll]] for (uint c = 0u; c < KEYS; c++) \
-            words[c][w] = name##_word(dt, at(c), w);
+            words[c][w] = name##_word(dt, at[c] + feature, w);
 const bool BY_WORD = KEYS > 1u;
 #endif
-#define LOAD_EACH(to, name, dt, at, whole) \
+#define LOAD_EACH(to, name, dt, at, feature, whole) \
     vec4 to[KEYS]; \
     if (HEED_VECTOR && BY_WORD) { \
         uvec4 words[KEYS]; \
-        LOAD_WORDS(words, name, dt, at) \
+        LOAD_WORDS(words, name, dt, at, feature) \
         [[unroll]] for (uint c = 0u; c < KEYS; c++) \
             to[c] = heed_unpack_words(dt, words[c]); \
     } else { \
@@ -106,8 +107,7 @@ void main()
         [[unroll]] for (uint i = 0u; i < BR * KEYS; i++)
             t[i] = 0.0;
         [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
-#define K_AT(c) (ke[c] + 4u * d)
-            LOAD_EACH(keys, k, DT_K, K_AT, load_k(ke[c], 4u * d))
+            LOAD_EACH(keys, k, DT_K, ke, 4u * d, load_k(ke[c], 4u * d))
             [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                 [[unroll]] for (uint r = 0u; r < BR; r++) {
                     vec4 qq = stage_q[r * Q_VECTORS + d];
@@ -138,8 +138,7 @@ void main()
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
             [[unroll]] for (uint r = 0u; r < BR; r++)
                 acc[r * V_VECTORS + d] *= shift[r];
-#define V_AT(c) (ve[c] + v_feature(feature0, 4u * d))
-            LOAD_EACH(values, v, DT_V, V_AT, load_v(ve[c], feature0, 4u * d))
+            LOAD_EACH(values, v, DT_V, ve, v_feature(feature0, 4u * d), load_v(ve[c], feature0, 4u * d))
             [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                 [[unroll]] for (uint r = 0u; r < BR; r++) {
                     vec4 used = GUARDED && t[r * KEYS + c] == 0.0 ? vec4(0.0) : values[c];

@@ -233,10 +233,6 @@ static bool accepts(const struct heed_candidate *self, const heed_plan *plan, ch
         snprintf(why, why_size, "dim %u leaves half of its %u channels idle", d->dim, l.block);
         return false;
     }
-    if (l.kernel == HEED_KERNEL_DEFORM_INT64 && !plan->device->info.has_int64) {
-        snprintf(why, why_size, "the device has no 64-bit integers in shaders, or needs none");
-        return false;
-    }
     if (l.kernel == HEED_KERNEL_DEFORM_INT64 && l.value_vector * heed_dtype_size(d->value.dtype) < 16) {
         snprintf(why, why_size, "rows of value are not aligned to 16 bytes");
         return false;

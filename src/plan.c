@@ -11,7 +11,7 @@
 static const struct {
     const char *name;
     uint32_t writes;
-    bool opencl_only;
+    bool opencl_only, int64; /* int64: has 64-bit integers */
 } kernels[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_FUSED] = {"attn_fused", ATTN_OUT},
     [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = {"attn_fused_subgroup", ATTN_OUT},
@@ -23,7 +23,7 @@ static const struct {
     [HEED_KERNEL_ATTN_HELD_NV_BF16] = {"attn_held_nv_bf16", ATTN_OUT},
     [HEED_KERNEL_ATTN_LANES] = {"attn_lanes", ATTN_OUT},
     [HEED_KERNEL_ATTN_KEYS] = {"attn_keys", ATTN_OUT},
-    [HEED_KERNEL_ATTN_KEYS_INT64] = {"attn_keys_int64", ATTN_OUT},
+    [HEED_KERNEL_ATTN_KEYS_INT64] = {"attn_keys_int64", ATTN_OUT, .int64 = true},
     [HEED_KERNEL_ATTN_ROWS] = {"attn_rows", ATTN_OUT, true},
     [HEED_KERNEL_ATTN_FEATURES] = {"attn_features", ATTN_OUT, true},
     [HEED_KERNEL_ATTN_MERGE] = {"attn_merge", ATTN_OUT},
@@ -35,7 +35,7 @@ static const struct {
     [HEED_KERNEL_ATTN_AGGREGATE_LANES] = {"attn_aggregate_lanes", BIT(HEED_ATTN_O)},
     [HEED_KERNEL_PACK] = {"pack", BIT(HEED_PACK_DST)},
     [HEED_KERNEL_DEFORM] = {"deform", BIT(HEED_DEFORM_O)},
-    [HEED_KERNEL_DEFORM_INT64] = {"deform_int64", BIT(HEED_DEFORM_O)},
+    [HEED_KERNEL_DEFORM_INT64] = {"deform_int64", BIT(HEED_DEFORM_O), .int64 = true},
     [HEED_KERNEL_DEFORM_SHARED] = {"deform_shared", BIT(HEED_DEFORM_O)},
     [HEED_KERNEL_LINEAR] = {"linear", BIT(HEED_LINEAR_Y)},
     [HEED_KERNEL_LINEAR_LANES] = {"linear_lanes", BIT(HEED_LINEAR_Y)},
@@ -93,13 +93,15 @@ bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *
     bool opencl = ops->backend == HEED_BACKEND_OPENCL;
     if (!opencl && kernels[kernel].opencl_only)
         snprintf(why, why_size, "%s is for OpenCL, and the device is not driven by it", heed_kernel_name(kernel));
-    else if (!ops->has_kernel || ops->has_kernel(kernel))
-        return true;
-    else if (opencl)
-        snprintf(why, why_size, "%s is not for OpenCL, by which the device is driven", heed_kernel_name(kernel));
-    else
-        snprintf(why, why_size, "%s was left out of this build, whose shader compiler is too old for it",
+    else if (ops->has_kernel && !ops->has_kernel(kernel))
+        snprintf(why, why_size,
+                 opencl ? "%s is not for OpenCL, by which the device is driven"
+                        : "%s was left out of this build, whose shader compiler is too old for it",
                  heed_kernel_name(kernel));
+    else if (kernels[kernel].int64 && !plan->device->info.has_int64)
+        snprintf(why, why_size, "the device has no 64-bit integers in shaders, or needs none");
+    else
+        return true;
     return false;
 }
 

@@ -55,7 +55,7 @@ enum heed_kernel {
 };
 /* "attn_fused", "attn_fused_subgroup", ...: the name of the .spv without its ending. */
 const char *heed_kernel_name(enum heed_kernel kernel);
-/* Does the device's API have it, and this build? False: the NULL-terminated reason is in `why`. */
+/* Does the device have it, its API, and this build? False: the NULL-terminated reason is in `why`. */
 bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *why, size_t why_size);
 /* Bit b: the kernel writes to binding b (and may read it); it only reads the others. */
 uint32_t heed_kernel_writes(enum heed_kernel kernel);

@@ -78,12 +78,13 @@ enum {
     LANES_SMALL_CODE = 1024,
     LANES_ROWS = 4,
     LANES_KEYS = 4,
-    /* Keys at a time where there are rows for half of a lane's or fewer. 12 heads of n rows x 257 keys of 64 features
-     * on 26.1.6, 4 keys against 8: 32 rows with 16 lanes 0.46 : 0.42 ms, 16 rows with 8 and 16 lanes 0.41 : 0.41 and
-     * 0.38 : 0.36; on 26.2.6 0.42 : 0.39, 0.39 : 0.35 and 0.34 : 0.34. With 4 rows 8 keys are more code than the first
-     * cache of it on some processors. 16 lanes, 4 x 4, 2 x 8 and 4 x 8: 8 heads of 1024 x 1024 keys on a
-     * Xeon 15.3, 14.7 and 19.7 ms, on 26.2.6, which fuses what it multiplies and adds, 12.6, 13.6 and 17; 20 of 4096 x
-     * 77 16.6, 16.9 and 22.0, 15.0, 16.4 and 19.4; on Zen 4 4 x 4 and 4 x 8 22.0 and 19.6. */
+    LANES_SUBGROUPS = 8, /* that share what they stage: 4 of them 36.5 CPU ms of those 4 x 4 pairs, 8 34.8, 16 35.6 */
+    /* Keys at a time where there are rows for half of a lane's or fewer. 12 heads of n rows x 257 keys of 64 features,
+     * 4 keys against 8: on 26.1.6 32 rows with 16 lanes 0.46 : 0.42 ms, 16 rows with 8 and 16 lanes 0.41 : 0.41 and
+     * 0.38 : 0.36; on 26.2.6 0.42 : 0.39, 0.39 : 0.35 and 0.34 : 0.34. With 4 rows, 8 keys are more code than the first
+     * cache of it holds on some processors: 16 lanes, 4 x 4, 2 x 8 and 4 x 8 pairs, 8 heads of 1024 x 1024 keys, on a
+     * Xeon 15.3, 14.7 and 19.7 ms, by 26.2.6, which fuses what it multiplies and adds, 12.6, 13.6 and 17; 20 heads of
+     * 4096 x 77 16.6, 16.9 and 22.0, and 15.0, 16.4 and 19.4; on a Zen 4 4 x 4 and 4 x 8 22.0 and 19.6. */
     LANES_MOST_KEYS = 8,
     /* Keys of a lane at a time in attn_keys: 32 heads of 1 x 8192 keys of 128 features on 26.1.6, 16 lanes, two
      * threads, 1 28 ms, 2 22.8, 4 20.9, 8 22.4; 8 heads of 1 x 1500 of 64 features 0.29 ms, whichever. */
@@ -93,7 +94,6 @@ enum {
      * and 1.40 : 1.37, 64 MB 2.32 : 2.56 and 2.64 : 2.40, 128 MB 9.3 : 5.7 and 8.7 : 5.5, 256 MB 22.0 : 14.8 and 20.9 :
      * 14.9; 4 rows of 64 MB 6.1 : 5.6 and 4.2 : 4.2, of 128 MB 19.6 : 12.7 and 17.2 : 10.2. */
     KEYS_TOUCHED = 32 << 20,
-    LANES_SUBGROUPS = 8, /* that share what they stage: 4 of them 36.5 ms of the above, 8 34.8, 16 35.6 */
 };
 
 static uint32_t clamp_u32(uint32_t x, uint32_t low, uint32_t high)
@@ -201,8 +201,6 @@ static bool accepts_software(const struct heed_candidate *self, const heed_plan 
         snprintf(why, why_size, "dim_qk %u is more than the %u that a lane keeps", d->dim_qk, most_features(plan));
     else if (tile.kernel == HEED_KERNEL_ATTN_LANES && (heed_preferences(&plan->device->info) & HEED_AVOIDS_LANES))
         snprintf(why, why_size, "this driver takes minutes and gigabytes to compile it");
-    else if (tile.kernel == HEED_KERNEL_ATTN_KEYS_INT64 && !plan->device->info.has_int64)
-        snprintf(why, why_size, "the device has no 64-bit integers in shaders, or needs none");
     else if (tile.kernel == HEED_KERNEL_ATTN_KEYS_INT64 && !heed_lower_is_vector(d, 4))
         snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them");
     else
