@@ -76,6 +76,15 @@ struct Neighbours {
     POINTS_PAIR weight;
 };
 
+/* The nearest whole number, of two the even one. Not roundEven: lavapipe rounds halves away from zero where its vectors
+ * are longer than the processor's. */
+POINTS_FLOAT nearest(POINTS_FLOAT x)
+{
+    POINTS_FLOAT below = floor(x), part = x - below, half_below = 0.5f * below;
+    POINTS_BOOL stays = part < 0.5f || (part == 0.5f && half_below == floor(half_below));
+    return stays ? below : below + 1.0f;
+}
+
 /* Of a location on an axis of n pixels. */
 Neighbours neighbours(POINTS_FLOAT location, POINTS_FLOAT n)
 {
@@ -83,7 +92,7 @@ Neighbours neighbours(POINTS_FLOAT location, POINTS_FLOAT n)
     POINTS_FLOAT x = ALIGN_CORNERS ? location * (n - 1.0f) : fma(location, n, POINTS_EACH(-0.5f));
     if (BORDER)
         x = clamp(x, zero, n - 1.0f);
-    POINTS_FLOAT low = NEAREST ? HEED_ROUND_EVEN(x) : floor(x), high = low + 1.0f;
+    POINTS_FLOAT low = NEAREST ? nearest(x) : floor(x), high = low + 1.0f;
     POINTS_BOOL low_inside = low >= 0.0f && low < n, high_inside = high >= 0.0f && high < n;
     Neighbours e;
     /* Selected, since far beyond a level there is infinity minus infinity. */
