@@ -15,7 +15,7 @@
 #define HEED_UINT(x) uint(x)
 #define HEED_STRUCT(name)
 #define HEED_ABS(x) abs(x)
-#define HEED_ROUND_EVEN(x) roundEven(x)
+#define HEED_ROUND_EVEN(x) roundEven(x) /* some of lavapipe's round halves otherwise: see nearest() in deform.h */
 #define HEED_PARAMS
 #define HEED_PARAMS_ONLY
 #define HEED_ARGS
