@@ -22,13 +22,13 @@ const uint KEYS = BC / WG; // of a lane at a time
 // ms, 16 lanes 39.7 : 26.5. Where a lane has one key at a time, as on 22.3, there is nothing to overlap, and four loads
 // of a word cost more than one of four (118 : 69 ms).
 #ifdef HEED_INT64 // a gather costs by the element: words of 64 bits
-layout(set = 0, binding = HEED_ATTN_K) readonly buffer k_block8 { uint64_t k_q[]; };
-layout(set = 0, binding = HEED_ATTN_V) readonly buffer v_block8 { uint64_t v_q[]; };
+#include "pairs.glsl"
+HEED_PAIRS(readonly, k, HEED_ATTN_K)
+HEED_PAIRS(readonly, v, HEED_ATTN_V)
 #define LOAD_WORDS(words, name, dt, at, feature) \
     [[unroll]] for (uint w = 0u; w < (dt == HEED_DT_F32 ? 4u : 2u); w += 2u) \
         [[unroll]] for (uint c = 0u; c < KEYS; c++) { \
-            uint word = dt == HEED_DT_F32 ? at[c] + feature + w : (at[c] + feature) >> 1; \
-            uvec2 two = unpackUint2x32(name##_q[word >> 1]); \
+            uvec2 two = HEED_LOAD_PAIR(name, dt == HEED_DT_F32 ? at[c] + feature + w : (at[c] + feature) >> 1); \
             words[c][w] = two.x; \
             words[c][w + 1u] = two.y; \
         }

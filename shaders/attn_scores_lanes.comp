@@ -6,12 +6,50 @@
 //   groups.x  row blocks x key blocks      groups.y  heads      groups.z  batches
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef HEED_INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#endif
 #include "abi.h"
 #include "attn.glsl"
 
 HEED_TENSOR_IN(q, HEED_ATTN_Q)
 HEED_TENSOR_IN(k, HEED_ATTN_K)
+#ifdef HEED_INT64 // a lane's keys are pairs of neighbours, whose scores go out together
+#include "pairs.glsl"
+HEED_PAIRS(readonly, k, HEED_ATTN_K)
+HEED_PAIRS(writeonly, scores, HEED_ATTN_O)
+#define RUN 2u
+#define RUN_SCORES vec2
+#define RUN_OF(sum, c) vec2(sum[c], sum[c + 1u])
+#define STORE_RUN(at, x) HEED_STORE_PAIR(scores, at, floatBitsToUint(x))
+
+vec4 load_key(uint begin, uint d)
+{
+    return HEED_LOAD4_PAIRS(k, DT_K, begin + d);
+}
+
+// 0 behind the n-th.
+vec2 first_scores(vec2 x, uint n)
+{
+    return vec2(n > 0u ? x.x : 0.0, n > 1u ? x.y : 0.0);
+}
+#else
 layout(set = 0, binding = HEED_ATTN_O) writeonly buffer Scores { float scores_w[]; };
+#define RUN 1u
+#define RUN_SCORES float
+#define RUN_OF(sum, c) sum[c]
+#define STORE_RUN(at, x) scores_w[at] = x
+
+vec4 load_key(uint begin, uint d)
+{
+    return heed_first(k_load4n(DT_K, begin + d, DIM_QK - d), DIM_QK - d);
+}
+
+float first_scores(float x, uint n)
+{
+    return n > 0u ? x : 0.0;
+}
+#endif
 
 const uint VECTORS = (DIM_QK + 3u) / 4u;
 shared vec4 shared_q[BR * VECTORS];
@@ -19,6 +57,12 @@ shared vec4 shared_q[BR * VECTORS];
 // lavapipe's compiler does not keep what was computed before a barrier but computes it again at every use, here the
 // divisions of a lane's number in every row: a third of the time. It keeps what comes from memory.
 shared uint shared_lane[WG], shared_key0, shared_row0, shared_rows;
+
+// How far a lane's c-th key is from its first.
+uint nth(uint c)
+{
+    return c / RUN * (RUN * WG) + c % RUN;
+}
 
 void main()
 {
@@ -48,7 +92,7 @@ void main()
     }
     barrier();
 
-    uint key = shared_key0 + shared_lane[gl_LocalInvocationIndex], rows = shared_rows;
+    uint key = shared_key0 + RUN * shared_lane[gl_LocalInvocationIndex], rows = shared_rows;
     if (key >= push.keys)
         return;
     uint keys = s.keys > push.key0 ? min(s.keys - push.key0, push.keys) : 0u;
@@ -57,34 +101,40 @@ void main()
     vec4 kk[BC * VECTORS];
     if (!flag(HEED_ATTN_PACKED_KV) || keys > 0u)
         [[unroll]] for (uint c = 0u; c < BC; c++) {
-            uint e = k_base + min(key + c * WG, keys - 1u) * push.k_stride_row;
+            uint begin = k_base + min(key + nth(c), keys - 1u) * push.k_stride_row;
             [[unroll]] for (uint d = 0u; d < VECTORS; d++)
-                kk[c * VECTORS + d] = heed_first(k_load4n(DT_K, e + 4u * d, DIM_QK - 4u * d), DIM_QK - 4u * d);
+                kk[c * VECTORS + d] = load_key(begin, 4u * d);
         }
     uint o = HEED_RESIDUAL(push, HEED_ATTN_O) + (flag(HEED_ATTN_PACKED_Q) ? 0u : s.batch * push.o_stride_batch) +
              s.head * push.o_stride_head + (s.row_start + shared_row0) * push.o_stride_row + key;
-    // Keys of this lane. Behind them it stores its first score again: branches between the sums would cost half.
-    uint there = key < keys ? (keys - key + WG - 1u) / WG : 0u, all = (push.keys - key + WG - 1u) / WG;
-    float first = 0.0;
     uint stride = push.o_stride_row;
     float scale = push.scale;
     [[dont_unroll]] for (uint r = 0u; r < rows; r++) {
-        // Two sums of a score: with one the processor waits for it, with four registers run out (26, 19 and 25 ms of CPU
-        // time). The index is masked for lavapipe to see that it is within the array (29 : 26 ms).
-        vec2 sum[BC];
+        // The index is masked for lavapipe to see that it is within the array (29 : 26 ms).
+        float sum[BC];
         [[unroll]] for (uint c = 0u; c < BC; c++)
-            sum[c] = vec2(0.0);
+            sum[c] = 0.0;
         [[unroll]] for (uint d = 0u; d < VECTORS; d++) {
             vec4 qq = shared_q[(r & (BR - 1u)) * VECTORS + d];
-            [[unroll]] for (uint c = 0u; c < BC; c++) {
-                vec4 x = kk[c * VECTORS + d];
-                sum[c] = fma(qq.zw, x.zw, fma(qq.xy, x.xy, sum[c]));
-            }
+            [[unroll]] for (uint w = 0u; w < 4u; w++)
+                [[unroll]] for (uint c = 0u; c < BC; c++)
+                    sum[c] = fma(qq[w], kk[c * VECTORS + d][w], sum[c]);
         }
-        [[unroll]] for (uint c = 0u; c < BC; c++) {
-            float x = c < there ? scale * (sum[c].x + sum[c].y) : 0.0;
+        // A scatter is a branch for each lane, past which lavapipe's compiler moves what only the next one needs: the
+        // sums would be made key by key, each waiting for itself and all with the whole query kept in memory. So the
+        // first address needs all of them: no sum is a signalling NaN, which no compiler knows. 8 heads of 1024 x 1024
+        // keys, Zen 3, 8 lanes 37 : 20 ms.
+        float all = 0.0;
+        [[unroll]] for (uint c = 0u; c < BC; c++)
+            all += sum[c];
+        uint at = o + (floatBitsToUint(all) == 0x7f800001u ? 1u : 0u);
+        // Behind its last keys a lane stores its first again: branches between the sums would cost half.
+        RUN_SCORES first = RUN_SCORES(0.0);
+        [[unroll]] for (uint c = 0u; c < BC; c += RUN) {
+            uint column = key + nth(c);
+            RUN_SCORES x = first_scores(scale * RUN_OF(sum, c), keys > column ? keys - column : 0u);
             first = c == 0u ? x : first;
-            scores_w[o + (c < all ? c * WG : 0u)] = c < all ? x : first;
+            STORE_RUN(at + (column < push.keys ? nth(c) : 0u), column < push.keys ? x : first);
         }
         o += stride;
     }

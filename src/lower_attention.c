@@ -144,7 +144,7 @@ static enum heed_status lower_fused(heed_plan *plan, const struct tile *tile)
         return status;
     l.fits = heed_lower_staged_fits;
     l.emit = heed_lower_emit_weights;
-    l.lanes = heed_lower_prefers_lanes(plan);
+    l.stages = heed_lower_preferred_stages(plan);
     l.row_quantum = heed_lower_stage_rows(&l);
     l.rate = heed_rate(&plan->device->info, false);
     l.key_chunk = l.step_keys = l.d->len_kv;
@@ -166,10 +166,11 @@ enum heed_status heed_lower_matrix(const struct heed_candidate *self, heed_plan 
     return lower_fused(plan, &tile);
 }
 
-static enum heed_status lower_staged(heed_plan *plan, bool lanes)
+enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan *plan)
 {
+    const struct tile *tile = self->tile;
     struct lowering l = lowering_init(plan, NULL);
-    l.lanes = lanes;
+    l.stages = tile->stages;
     l.row_quantum = heed_lower_stage_rows(&l);
     if (nothing_to_do(l.d, plan->op))
         return HEED_OK;
@@ -184,16 +185,4 @@ static enum heed_status lower_staged(heed_plan *plan, bool lanes)
     l.fits = heed_lower_staged_fits;
     l.emit = heed_lower_emit_staged;
     return lower_parts(&l);
-}
-
-enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan *plan)
-{
-    (void)self;
-    return lower_staged(plan, false);
-}
-
-enum heed_status heed_lower_staged_lanes(const struct heed_candidate *self, heed_plan *plan)
-{
-    (void)self;
-    return lower_staged(plan, true);
 }

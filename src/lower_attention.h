@@ -7,7 +7,10 @@
 #include "plan.h"
 #include "rate.h"
 
-/* Constants of a fused kernel. */
+/* Which kernels do the three stages: those for software drivers, with 64-bit integers or without, or the others. */
+enum stage_kernels { STAGES_PLAIN, STAGES_LANES, STAGES_LANES_INT64 };
+
+/* Constants of a fused kernel, or which of the staged ones it is. */
 struct tile {
     enum heed_kernel kernel;
     uint32_t group; /* invocations */
@@ -24,6 +27,7 @@ struct tile {
     uint32_t lanes, vectors;
     bool by_word; /* attn_lanes: HEED_SPEC_BY_WORD, where a load costs what its words do */
     bool touches; /* attn_keys: HEED_SPEC_TOUCH, where rows are vectors */
+    enum stage_kernels stages;
 };
 
 /* Constants of one of the three stages. */
@@ -70,7 +74,7 @@ struct lowering {
     bool partial;
     uint64_t partial_o, partial_sums; /* scratch */
     bool matrix_scratch;              /* staged, with the matrix in scratch at `matrix.offset` */
-    bool lanes;                       /* staged, by the kernels for software drivers */
+    enum stage_kernels stages;        /* staged */
     struct heed_rate rate;
     double pair_flops; /* of a row with a key, in one step */
     enum heed_status (*emit)(struct lowering *l, const struct part *part);
@@ -95,7 +99,6 @@ bool heed_lower_is_vector(const struct heed_attention_desc *d, uint32_t n);
 
 enum heed_status heed_lower_fused(const struct heed_candidate *self, heed_plan *plan);
 enum heed_status heed_lower_staged(const struct heed_candidate *self, heed_plan *plan);
-enum heed_status heed_lower_staged_lanes(const struct heed_candidate *self, heed_plan *plan);
 
 /* ---- matrix units: lower_attention_matrix.c */
 
@@ -171,11 +174,11 @@ struct tile_layout heed_lower_tile_layout(const struct tile *tile, const struct 
 enum { LANES_DIM = 256 }; /* features that the kernels for software drivers take at most */
 
 /* What is chosen for a stage of this problem on this device. */
-struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, bool lanes);
+struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, enum stage_kernels kernels);
 /* Rows at which the stages of the op can be cut. */
 uint32_t heed_lower_stage_rows(const struct lowering *l);
-/* Whether those for software drivers are preferred, and can: select_attention.c. */
-bool heed_lower_prefers_lanes(const heed_plan *plan);
+/* The first that are preferred, and can: select_attention.c. */
+enum stage_kernels heed_lower_preferred_stages(const heed_plan *plan);
 bool heed_lower_staged_fits(const struct lowering *l, const struct part *part, enum axis *axis);
 enum heed_status heed_lower_emit_staged(struct lowering *l, const struct part *part);
 /* The weights beside a fused output: the first two stages, into the caller's tensor. */

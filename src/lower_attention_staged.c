@@ -15,10 +15,12 @@ static uint32_t floor_power(uint32_t n)
  * time counts: lavapipe 26.1, 1024 x 1024 keys of 64 features, GFLOP per CPU second and first run: 1 key 10 (0.13 s),
  * 4 keys 31, 8 keys 41 (0.25 s), 16 keys 45 (0.40 s). Keys behind the last are multiplied and stored like others, so a
  * row is parted evenly, and one of up to 10 keys a lane is left to one subgroup: 20 heads of 4096 x 77 keys, an EPYC,
- * 8 lanes 48 ms by 16 x 8 keys, 40 by 16 x 5, 26 by 8 x 10; 16 lanes 30 ms by 16 x 8, 23 by 16 x 5. */
+ * 8 lanes 48 ms by 16 x 8 keys, 40 by 16 x 5, 26 by 8 x 10; 16 lanes 30 ms by 16 x 8, 23 by 16 x 5.
+ * Words of 32 against 64 bits, 8 heads of 1024 x 1024 keys, Zen 3, 8 and 16 lanes: 31 : 27 and 47 : 33 ms, the first
+ * run 5.8 : 4.2 and 28 : 20 s. */
 enum { LANES_FEATURES = 512, LANES_COLUMNS = 8, LANES_GROUP = 32, LANES_SHARED = 16384 };
 
-static struct stage lanes_scores(const struct heed_plan *plan)
+static struct stage lanes_scores(const struct heed_plan *plan, bool int64)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
@@ -32,8 +34,18 @@ static struct stage lanes_scores(const struct heed_plan *plan)
         group *= 2;
     if (d->len_kv > 0)
         keys = ceil_div(d->len_kv, group * ceil_div(d->len_kv, group * keys));
+    if (int64) /* pairs */
+        keys += keys & 1;
     uint32_t rows = floor_power(LANES_SHARED / (16 * vectors));
-    return (struct stage){HEED_KERNEL_ATTN_SCORES_LANES, group, rows, keys, rows, group * keys, 16 * rows * vectors};
+    return (struct stage){
+        .kernel = int64 ? HEED_KERNEL_ATTN_SCORES_LANES_INT64 : HEED_KERNEL_ATTN_SCORES_LANES,
+        .group = group,
+        .br = rows,
+        .bc = keys,
+        .rows = rows,
+        .columns = group * keys,
+        .shared_bytes = 16 * rows * vectors + 4 * group + 12,
+    };
 }
 
 enum { LEAST_KEYS = 16, MOST_KEYS = 80 };
@@ -52,26 +64,40 @@ static uint32_t lanes_keys(uint32_t len_kv, uint32_t most)
     return best;
 }
 
-static struct stage lanes_aggregate(const struct heed_plan *plan)
+/* 4 rows and two features at a time: 8 sums, which with what they are made of stay in 16 registers. Work groups of many
+ * rows stage the values less often: 8 heads of 1024 x 1024 keys, Zen 3, 16 lanes, 128 and 512 rows 61 : 39 ms. Words of
+ * 32 against 64 bits there, 8 and 16 lanes: 47 : 31 and 59 : 34 ms, the first run 3.2 : 1.8 and 10.4 : 4.1 s. */
+enum { AGGREGATE_ROWS = 4, AGGREGATE_GROUP = 128 };
+
+static struct stage lanes_aggregate(const struct heed_plan *plan, bool int64)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
     uint32_t rows = 1, slice = 4;
     uint32_t group = limits->subgroup_size_max > 8 ? limits->subgroup_size_max : 8;
-    while (rows < LANES_COLUMNS && group * rows < d->len_q)
+    while (rows < AGGREGATE_ROWS && group * rows < d->len_q)
         rows *= 2;
     bool sums_in_o = d->o.dtype == HEED_F32; /* else they share shared memory with the values */
-    while (sums_in_o && group < LANES_GROUP && group * rows < d->len_q)
+    const uint64_t heads = (uint64_t)d->batch * d->heads_q;
+    while (sums_in_o && group < AGGREGATE_GROUP && group * rows < d->len_q &&
+           (group < LANES_GROUP || heads * ceil_div(d->len_q, 2 * group * rows) >= HEED_LANES_GROUPS))
         group *= 2;
     while (slice < (sums_in_o ? 64 : 32) && slice < d->dim_v)
         slice *= 2;
-    uint32_t most = MOST_KEYS; /* as shared memory allows */
-    while (most > LEAST_KEYS && 4 * slice * (most + (sums_in_o ? 0 : group * rows)) > limits->max_shared_bytes)
+    uint32_t fixed = 4 * group + 4 + (sums_in_o ? 0 : 4 * slice * group * rows), most = MOST_KEYS;
+    while (most > LEAST_KEYS && fixed + 4 * slice * most > limits->max_shared_bytes)
         most -= 4;
     const bool short_code = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
     uint32_t keys = short_code ? LEAST_KEYS : lanes_keys(d->len_kv, most);
-    uint32_t shared = 4 * slice * (keys + (sums_in_o ? 0 : group * rows));
-    return (struct stage){HEED_KERNEL_ATTN_AGGREGATE_LANES, group, rows, keys, group * rows, slice, shared};
+    return (struct stage){
+        .kernel = int64 ? HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64 : HEED_KERNEL_ATTN_AGGREGATE_LANES,
+        .group = group,
+        .br = rows,
+        .bc = keys,
+        .rows = group * rows,
+        .columns = slice,
+        .shared_bytes = fixed + 4 * slice * keys,
+    };
 }
 
 /* Subgroups need no barrier, and on software drivers no number of an invocation, which takes divisions: lavapipe 26.1,
@@ -93,19 +119,19 @@ static struct stage softmax_stage(const heed_plan *plan, bool lanes)
         HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP, limits->subgroup_size_max, rows, kept, rows, UINT32_MAX, 0};
 }
 
-struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, bool lanes)
+struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, enum stage_kernels kernels)
 {
     enum { GROUP = 64, ROWS = 4, KEYS = 32 };
     switch (stage) {
     case HEED_OP_SCORES:
-        if (lanes)
-            return lanes_scores(plan);
+        if (kernels != STAGES_PLAIN)
+            return lanes_scores(plan, kernels == STAGES_LANES_INT64);
         return (struct stage){HEED_KERNEL_ATTN_SCORES, GROUP, ROWS, 1, ROWS, GROUP, 0};
     case HEED_OP_SOFTMAX:
-        return softmax_stage(plan, lanes);
+        return softmax_stage(plan, kernels != STAGES_PLAIN);
     default:
-        if (lanes)
-            return lanes_aggregate(plan);
+        if (kernels != STAGES_PLAIN)
+            return lanes_aggregate(plan, kernels == STAGES_LANES_INT64);
         return (struct stage){HEED_KERNEL_ATTN_AGGREGATE, GROUP, ROWS, KEYS, ROWS, 4 * GROUP, 4 * ROWS * KEYS};
     }
 }
@@ -120,7 +146,7 @@ uint32_t heed_lower_stage_rows(const struct lowering *l)
     uint32_t rows = 1;
     for (enum heed_op stage = HEED_OP_SCORES; stage <= HEED_OP_AGGREGATE; stage++)
         if (has_stage(l->plan, stage)) {
-            struct stage s = heed_lower_stage(l->plan, stage, l->lanes);
+            struct stage s = heed_lower_stage(l->plan, stage, l->stages);
             rows = s.rows > rows ? s.rows : rows; /* powers of two */
         }
     return rows;
@@ -128,7 +154,7 @@ uint32_t heed_lower_stage_rows(const struct lowering *l)
 
 static uint64_t group_count(const struct lowering *l, const struct part *part, enum heed_op stage)
 {
-    struct stage s = heed_lower_stage(l->plan, stage, l->lanes);
+    struct stage s = heed_lower_stage(l->plan, stage, l->stages);
     uint32_t columns = stage == HEED_OP_AGGREGATE ? l->d->dim_v : stage == HEED_OP_SCORES ? l->d->len_kv : 1;
     return (uint64_t)ceil_div(part->rows, s.rows) * ceil_div(columns, s.columns);
 }
@@ -154,7 +180,7 @@ bool heed_lower_staged_fits(const struct lowering *l, const struct part *part, e
 static enum heed_status emit_stage(struct lowering *l, const struct part *part, enum heed_op stage, bool row_results)
 {
     const struct heed_attention_desc *d = l->d;
-    const struct stage s = heed_lower_stage(l->plan, stage, l->lanes);
+    const struct stage s = heed_lower_stage(l->plan, stage, l->stages);
     struct tensor matrix = l->matrix, input = l->matrix;
     if (l->plan->op == HEED_OP_SOFTMAX)
         input.arg = HEED_ARG_SCORES;
@@ -171,7 +197,7 @@ static enum heed_status emit_stage(struct lowering *l, const struct part *part, 
     if (!step)
         return heed_fail_memory(l->plan->device->context);
     heed_lower_describe(l, step, part, 0, d->len_kv, in, out, s.br, s.bc);
-    if (s.kernel == HEED_KERNEL_ATTN_AGGREGATE_LANES)
+    if (s.kernel == HEED_KERNEL_ATTN_AGGREGATE_LANES || s.kernel == HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64)
         step->spec[HEED_SPEC_DIM_V_SLICE] = s.columns;
     struct part place = *part;
     if (l->matrix_scratch && d->total_q == 0)

@@ -501,17 +501,22 @@ static bool prefers_held(const struct heed_candidate *self, const heed_plan *pla
 
 /* ---- staged: scores, softmax and aggregate with the matrix between them */
 
-static bool stages_fit(const heed_plan *plan, bool lanes, char *why, size_t why_size)
+static bool stages_fit(const heed_plan *plan, enum stage_kernels kernels, char *why, size_t why_size)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    if (kernels == STAGES_LANES_INT64 && (!heed_lower_is_vector(d, 4) || d->len_kv % 2 != 0)) {
+        snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them, or an odd %u of keys",
+                 d->len_kv);
+        return false;
+    }
     for (enum heed_op stage = HEED_OP_SCORES; stage <= HEED_OP_AGGREGATE; stage++) {
         if (plan->op != HEED_OP_ATTENTION && plan->op != stage)
             continue;
-        if (lanes && stage == HEED_OP_SCORES && d->dim_qk > LANES_DIM) {
+        if (kernels != STAGES_PLAIN && stage == HEED_OP_SCORES && d->dim_qk > LANES_DIM) {
             snprintf(why, why_size, "dim_qk %u is more than the %d that a lane keeps", d->dim_qk, LANES_DIM);
             return false;
         }
-        struct stage s = heed_lower_stage(plan, stage, lanes);
+        struct stage s = heed_lower_stage(plan, stage, kernels);
         if (!heed_plan_has_kernel(plan, s.kernel, why, why_size) ||
             !within_limits(&plan->device->info.limits, s.group, s.shared_bytes, why, why_size))
             return false;
@@ -519,47 +524,38 @@ static bool stages_fit(const heed_plan *plan, bool lanes, char *why, size_t why_
     return true;
 }
 
-static bool accepts_path(const heed_plan *plan, bool lanes, char *why, size_t why_size)
+static bool accepts_staged(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
 {
+    const struct tile *tile = self->tile;
     if (plan->op != HEED_OP_ATTENTION || plan->problem.attention.desc.path != HEED_PATH_FUSED)
-        return stages_fit(plan, lanes, why, why_size);
+        return stages_fit(plan, tile->stages, why, why_size);
     snprintf(why, why_size, "the path asked for is fused");
     return false;
 }
 
-static bool accepts_staged(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
-{
-    (void)self;
-    return accepts_path(plan, false, why, why_size);
-}
-
-static bool accepts_staged_lanes(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
-{
-    (void)self;
-    return accepts_path(plan, true, why, why_size);
-}
-
-static bool prefers_staged_lanes(const struct heed_candidate *self, const heed_plan *plan)
+static bool prefers_stages(const struct heed_candidate *self, const heed_plan *plan)
 {
     (void)self;
     return plan->device->info.type == HEED_DEVICE_CPU;
 }
 
-bool heed_lower_prefers_lanes(const heed_plan *plan)
+enum stage_kernels heed_lower_preferred_stages(const heed_plan *plan)
 {
     char why[256];
-    return prefers_staged_lanes(NULL, plan) && stages_fit(plan, true, why, sizeof why);
+    if (prefers_stages(NULL, plan))
+        for (enum stage_kernels kernels = STAGES_LANES_INT64; kernels > STAGES_PLAIN; kernels--)
+            if (stages_fit(plan, kernels, why, sizeof why))
+                return kernels;
+    return STAGES_PLAIN;
 }
 
-#define STAGED_PLAIN(name)                                                                                             \
+#define STAGED_BY(name, kernels, prefers)                                                                              \
     {                                                                                                                  \
-        name "__plain", accepts_staged, heed_lower_staged, NULL, NULL                                                  \
+        name, accepts_staged, heed_lower_staged, &(const struct tile){.stages = kernels}, prefers                      \
     }
-#define STAGED_LANES(name)                                                                                             \
-    {                                                                                                                  \
-        name "__lanes", accepts_staged_lanes, heed_lower_staged_lanes, NULL, prefers_staged_lanes                      \
-    }
-#define STAGED(name) STAGED_LANES(name), STAGED_PLAIN(name)
+#define STAGED_INT64(name) STAGED_BY(name "__lanes_int64", STAGES_LANES_INT64, prefers_stages)
+#define STAGED(name)                                                                                                   \
+    STAGED_BY(name "__lanes", STAGES_LANES, prefers_stages), STAGED_BY(name "__plain", STAGES_PLAIN, NULL)
 
 /* ---- the list */
 
@@ -593,11 +589,12 @@ static const struct heed_candidate attention[] = {
     SUBGROUP_TILE("attn_fused__subgroup_1x256", 64, 1, 256),
     TILE("attn_fused__plain_4x128", 128, 4, 128),
     TILE("attn_fused__plain_1x256", 64, 1, 256),
+    STAGED_INT64("attn_staged"),
     STAGED("attn_staged"),
 };
-static const struct heed_candidate scores[] = {STAGED("attn_scores")};
+static const struct heed_candidate scores[] = {STAGED_INT64("attn_scores"), STAGED("attn_scores")};
 static const struct heed_candidate softmax[] = {STAGED("attn_softmax")};
-static const struct heed_candidate aggregate[] = {STAGED("attn_aggregate")};
+static const struct heed_candidate aggregate[] = {STAGED_INT64("attn_aggregate"), STAGED("attn_aggregate")};
 
 #define LIST(rows) (*count = sizeof(rows) / sizeof *(rows), (rows))
 
