@@ -177,7 +177,8 @@ void main()
     [[dont_unroll]] for (uint i = row0 + t; i < min(end_row, row0 + ROWS); i += WG)
         [[dont_unroll]] for (uint f = 0u; f < features; f += 4u) {
             uint e = f * ROWS + i - row0;
-            vec4 sums = vec4(shared_sums[e], shared_sums[e + ROWS], shared_sums[e + 2u * ROWS], shared_sums[e + 3u * ROWS]);
+            vec4 sums =
+                vec4(shared_sums[e], shared_sums[e + ROWS], shared_sums[e + 2u * ROWS], shared_sums[e + 3u * ROWS]);
             o_store4n(DT_O, o_base + i * push.o_stride_row + f, sums, DIM_V - feature0 - f);
         }
 }

@@ -66,16 +66,19 @@ static uint32_t lanes_keys(uint32_t len_kv, uint32_t most)
 
 /* 4 rows and two features at a time: 8 sums, which with what they are made of stay in 16 registers. Work groups of many
  * rows stage the values less often: 8 heads of 1024 x 1024 keys, Zen 3, 16 lanes, 128 and 512 rows 61 : 39 ms. Words of
- * 32 against 64 bits there, 8 and 16 lanes: 47 : 31 and 59 : 34 ms, the first run 3.2 : 1.8 and 10.4 : 4.1 s. */
-enum { AGGREGATE_ROWS = 4, AGGREGATE_GROUP = 128 };
+ * 32 against 64 bits there, 8 and 16 lanes: 47 : 31 and 59 : 34 ms, the first run 3.2 : 1.8 and 10.4 : 4.1 s. Where
+ * code is short, loads of values cost more than registers: 4 and 8 rows on lavapipe 22.3 562 : 384 ms, SwiftShader 543
+ * : 286. */
+enum { AGGREGATE_ROWS = 4, AGGREGATE_SHORT_CODE_ROWS = 8, AGGREGATE_GROUP = 128 };
 
 static struct stage lanes_aggregate(const struct heed_plan *plan, bool int64)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
-    uint32_t rows = 1, slice = 4;
+    const bool short_code = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
+    uint32_t rows = 1, most_rows = short_code ? AGGREGATE_SHORT_CODE_ROWS : AGGREGATE_ROWS, slice = 4;
     uint32_t group = limits->subgroup_size_max > 8 ? limits->subgroup_size_max : 8;
-    while (rows < AGGREGATE_ROWS && group * rows < d->len_q)
+    while (rows < most_rows && group * rows < d->len_q)
         rows *= 2;
     bool sums_in_o = d->o.dtype == HEED_F32; /* else they share shared memory with the values */
     const uint64_t heads = (uint64_t)d->batch * d->heads_q;
@@ -87,7 +90,6 @@ static struct stage lanes_aggregate(const struct heed_plan *plan, bool int64)
     uint32_t fixed = 4 * group + 4 + (sums_in_o ? 0 : 4 * slice * group * rows), most = MOST_KEYS;
     while (most > LEAST_KEYS && fixed + 4 * slice * most > limits->max_shared_bytes)
         most -= 4;
-    const bool short_code = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
     uint32_t keys = short_code ? LEAST_KEYS : lanes_keys(d->len_kv, most);
     return (struct stage){
         .kernel = int64 ? HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64 : HEED_KERNEL_ATTN_AGGREGATE_LANES,
