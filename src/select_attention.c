@@ -504,9 +504,12 @@ static bool prefers_held(const struct heed_candidate *self, const heed_plan *pla
 static bool stages_fit(const heed_plan *plan, enum stage_kernels kernels, char *why, size_t why_size)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
-    if (kernels == STAGES_LANES_INT64 && (!heed_lower_is_vector(d, 4) || d->len_kv % 2 != 0)) {
-        snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them, or an odd %u of keys",
-                 d->len_kv);
+    if (kernels == STAGES_LANES_INT64 && !heed_lower_is_vector(d, 4)) {
+        snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them");
+        return false;
+    }
+    if (kernels == STAGES_LANES_INT64 && d->len_kv % 2 != 0) {
+        snprintf(why, why_size, "len_kv %u is odd, and it takes keys in pairs", d->len_kv);
         return false;
     }
     for (enum heed_op stage = HEED_OP_SCORES; stage <= HEED_OP_AGGREGATE; stage++) {
