@@ -7,22 +7,37 @@
 //   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef HEED_INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#endif
 #include "abi.h"
 #include "lanes.glsl"
 
 layout(constant_id = HEED_SPEC_BY_WORD) const bool BY_WORD = false;
 
 const uint KEYS = BC;
+const uint K_STAGED = KEYS * Q_VECTORS, V_STAGED = KEYS * V_VECTORS;
 
-// One word of a key or value that all rows of the lane are multiplied with. Word by word, their sums and the words of
-// the queries stay in registers: four words of all keys at once do not fit beside them, and each product would load
-// one again. 8 heads of 1024 x 1024 keys of 64 features on lavapipe 26.1.6, 16 lanes, four words of a key at a time
-// against word by word 26.1 : 22.0 ms, two batches of 10 heads of 4096 x 77 28.2 : 25.0. On 22.3 a load costs more than
-// its words do (205 : 423 ms).
-#define STAGED(stage, at, whole, word) (BY_WORD ? stage[at][word] : whole[word])
+// Two features of a key or value at a time are multiplied with all rows of the lane: the sums and the words of the
+// queries then stay in registers. With four words of all keys at once they do not, and each product would load one
+// again. 8 heads of 1024 x 1024 keys of 64 features on lavapipe 26.1.6, 16 lanes, four words of a key at a time against
+// word by word 26.1 : 22.0 ms, two batches of 10 heads of 4096 x 77 28.2 : 25.0. On 22.3 a load costs more than its
+// words do (205 : 423 ms).
+#define STAGED_TWO(stage, e, four, i) (BY_WORD ? vec2(stage[e][i], stage[e][i + 1u]) : vec2(four[i], four[i + 1u]))
 
-shared vec4 stage_k[KEYS * Q_VECTORS];
-shared vec4 stage_v[KEYS * V_VECTORS];
+shared vec4 stage_k[K_STAGED];
+shared vec4 stage_v[V_STAGED];
+
+#ifdef HEED_INT64 // a gather costs by the element: words of 64 bits
+#include "pairs.glsl"
+HEED_PAIRS(readonly, k, HEED_ATTN_K)
+HEED_PAIRS(readonly, v, HEED_ATTN_V)
+#define LOAD_K(begin, d) HEED_LOAD4_PAIRS(k, DT_K, begin + d)
+#define LOAD_V(begin, d) HEED_LOAD4_PAIRS(v, DT_V, begin + v_feature(feature0, d))
+#else
+#define LOAD_K(begin, d) load_k(begin, d)
+#define LOAD_V(begin, d) load_v(begin, feature0, d)
+#endif
 
 void main()
 {
@@ -51,25 +66,34 @@ void main()
     [[dont_unroll]] for (uint key = range.first; key < range.end; key += KEYS) {
         uint last = range.end - key - 1u; // behind it, the last key is read again and ruled out
         barrier();
-        [[dont_unroll]] for (uint e = lane; e < KEYS * Q_VECTORS; e += WG)
-            stage_k[e] = load_k(k_base + (key + min(e / Q_VECTORS, last)) * push.k_stride_row, 4u * (e % Q_VECTORS));
-        [[dont_unroll]] for (uint e = lane; e < KEYS * V_VECTORS; e += WG)
-            stage_v[e] = load_v(v_base + (key + min(e / V_VECTORS, last)) * push.v_stride_row, feature0,
-                                4u * (e % V_VECTORS));
+        // Subgroups jump over what none of their lanes takes: where there are as many lanes as vectors to stage, one
+        // has keys or values. 8 heads of 1024 x 1024 keys, 8 lanes, 16 subgroups, against a loop for each of the two:
+        // 1.1 times as fast.
+        [[dont_unroll]] for (uint e = lane; e < K_STAGED + V_STAGED; e += WG)
+            if (e < K_STAGED) {
+                uint begin = k_base + (key + min(e / Q_VECTORS, last)) * push.k_stride_row, d = 4u * (e % Q_VECTORS);
+                stage_k[e] = LOAD_K(begin, d);
+            } else {
+                uint f = e - K_STAGED, d = 4u * (f % V_VECTORS);
+                uint begin = v_base + (key + min(f / V_VECTORS, last)) * push.v_stride_row;
+                stage_v[f] = LOAD_V(begin, d);
+            }
         barrier();
 
         float t[BR * KEYS], shift[BR];
         [[unroll]] for (uint i = 0u; i < BR * KEYS; i++)
             t[i] = 0.0;
         [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
-            vec4 whole[KEYS];
+            vec4 four[KEYS];
             [[unroll]] for (uint c = 0u; c < KEYS; c++)
-                whole[c] = stage_k[c * Q_VECTORS + d];
-            [[unroll]] for (uint i = 0u; i < 4u; i++)
-                [[unroll]] for (uint c = 0u; c < KEYS; c++)
-                    [[unroll]] for (uint r = 0u; r < BR; r++)
-                        t[r * KEYS + c] = fma(query[r * Q_VECTORS + d][i],
-                                              STAGED(stage_k, c * Q_VECTORS + d, whole[c], i), t[r * KEYS + c]);
+                four[c] = stage_k[c * Q_VECTORS + d];
+            [[unroll]] for (uint i = 0u; i < 4u; i += 2u)
+                [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+                    vec2 two = STAGED_TWO(stage_k, c * Q_VECTORS + d, four[c], i);
+                    [[unroll]] for (uint w = 0u; w < 2u; w++)
+                        [[unroll]] for (uint r = 0u; r < BR; r++)
+                            t[r * KEYS + c] = fma(query[r * Q_VECTORS + d][i + w], two[w], t[r * KEYS + c]);
+                }
         }
         [[unroll]] for (uint r = 0u; r < BR; r++) {
             float top = rows[r].top;
@@ -88,18 +112,20 @@ void main()
             }
         }
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
-            vec4 whole[KEYS];
+            vec4 four[KEYS];
             [[unroll]] for (uint c = 0u; c < KEYS; c++)
-                whole[c] = stage_v[c * V_VECTORS + d];
-            [[unroll]] for (uint i = 0u; i < 4u; i++) {
-                [[unroll]] for (uint r = 0u; r < BR; r++)
-                    acc[r * V_VECTORS + d][i] *= shift[r];
+                four[c] = stage_v[c * V_VECTORS + d];
+            [[unroll]] for (uint i = 0u; i < 4u; i += 2u) {
+                [[unroll]] for (uint w = 0u; w < 2u; w++)
+                    [[unroll]] for (uint r = 0u; r < BR; r++)
+                        acc[r * V_VECTORS + d][i + w] *= shift[r];
                 [[unroll]] for (uint c = 0u; c < KEYS; c++) {
-                    float value = STAGED(stage_v, c * V_VECTORS + d, whole[c], i);
-                    [[unroll]] for (uint r = 0u; r < BR; r++) {
-                        float used = GUARDED && t[r * KEYS + c] == 0.0 ? 0.0 : value;
-                        acc[r * V_VECTORS + d][i] = fma(t[r * KEYS + c], used, acc[r * V_VECTORS + d][i]);
-                    }
+                    vec2 two = STAGED_TWO(stage_v, c * V_VECTORS + d, four[c], i);
+                    [[unroll]] for (uint w = 0u; w < 2u; w++)
+                        [[unroll]] for (uint r = 0u; r < BR; r++) {
+                            float used = GUARDED && t[r * KEYS + c] == 0.0 ? 0.0 : two[w];
+                            acc[r * V_VECTORS + d][i + w] = fma(t[r * KEYS + c], used, acc[r * V_VECTORS + d][i + w]);
+                        }
                 }
             }
         }

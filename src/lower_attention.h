@@ -10,6 +10,9 @@
 /* Which kernels do the three stages: those for software drivers, with 64-bit integers or without, or the others. */
 enum stage_kernels { STAGES_PLAIN, STAGES_LANES, STAGES_LANES_INT64 };
 
+/* What a lane of a kernel for software drivers keeps to itself. */
+enum lane_owns { LANE_OWNS_NOTHING, LANE_OWNS_ROWS, LANE_OWNS_KEYS };
+
 /* Constants of a fused kernel, or which of the staged ones it is. */
 struct tile {
     enum heed_kernel kernel;
@@ -25,6 +28,8 @@ struct tile {
     bool two_tiles;             /* the next keys and values are stored while these are multiplied */
     /* For processors by OpenCL: of a vector, and how many keys or features are multiplied with one at a time. */
     uint32_t lanes, vectors;
+    enum lane_owns owns;
+    bool int64;   /* loads words of 64 bits: its rows are vectors */
     bool by_word; /* attn_lanes: HEED_SPEC_BY_WORD, where a load costs what its words do */
     bool touches; /* attn_keys: HEED_SPEC_TOUCH, where rows are vectors */
     enum stage_kernels stages;

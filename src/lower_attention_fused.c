@@ -145,7 +145,7 @@ static uint32_t enough_groups(const struct heed_device_info *info, const struct 
     if (tile->lanes > 0) /* a group is one work-item, and keeps a core busy */
         return CORE_GROUPS * (info->compute_units > 0 ? info->compute_units : 2);
     if (info->type == HEED_DEVICE_CPU) /* 4 heads of 64 rows x 1024 keys, 16 lanes: 4 groups 0.93 ms, 8 1.08 */
-        return tile->kernel == HEED_KERNEL_ATTN_LANES && len_kv >= HEED_LANES_MANY_KEYS ? HEED_LANES_GROUPS : 4;
+        return tile->owns == LANE_OWNS_ROWS && len_kv >= HEED_LANES_MANY_KEYS ? HEED_LANES_GROUPS : 4;
     uint32_t units = info->compute_units > 0                ? info->compute_units
                      : info->type == HEED_DEVICE_DISCRETE   ? 32
                      : info->type == HEED_DEVICE_INTEGRATED ? 8

@@ -22,6 +22,7 @@ static const struct {
     [HEED_KERNEL_ATTN_HELD_NV] = {"attn_held_nv", ATTN_OUT},
     [HEED_KERNEL_ATTN_HELD_NV_BF16] = {"attn_held_nv_bf16", ATTN_OUT},
     [HEED_KERNEL_ATTN_LANES] = {"attn_lanes", ATTN_OUT},
+    [HEED_KERNEL_ATTN_LANES_INT64] = {"attn_lanes_int64", ATTN_OUT, .int64 = true},
     [HEED_KERNEL_ATTN_KEYS] = {"attn_keys", ATTN_OUT},
     [HEED_KERNEL_ATTN_KEYS_INT64] = {"attn_keys_int64", ATTN_OUT, .int64 = true},
     [HEED_KERNEL_ATTN_ROWS] = {"attn_rows", ATTN_OUT, true},

@@ -19,20 +19,15 @@ static bool within_limits(const struct heed_limits *limits, uint32_t group, uint
     return false;
 }
 
-static bool is_keys(const struct tile *tile)
-{
-    return tile->kernel == HEED_KERNEL_ATTN_KEYS || tile->kernel == HEED_KERNEL_ATTN_KEYS_INT64;
-}
-
 static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     uint32_t q_vectors = ceil_div(d->dim_qk, 4), v_vectors = ceil_div(heed_lower_slice(tile, d->dim_v), 4);
     if (tile->lanes > 0)
         return 0;
-    if (tile->kernel == HEED_KERNEL_ATTN_LANES)
+    if (tile->owns == LANE_OWNS_ROWS)
         return 16 * tile->bc * (q_vectors + v_vectors);
-    if (is_keys(tile))
+    if (tile->owns == LANE_OWNS_KEYS)
         return 16 * tile->br * q_vectors + tile->group * (16 * v_vectors + 12);
     return heed_lower_tile_layout(tile, d, &plan->device->info).shared_bytes;
 }
@@ -78,7 +73,13 @@ enum {
     LANES_SMALL_CODE = 1024,
     LANES_ROWS = 4,
     LANES_KEYS = 4,
-    LANES_SUBGROUPS = 8, /* that share what they stage: 4 of them 36.5 CPU ms of those 4 x 4 pairs, 8 34.8, 16 35.6 */
+    /* With fewer lanes than this, half of those rows. 8 of them on a Zen 3 and 26.1.6, 4 x 4 pairs against 2 x 4, 8
+     * heads of 1024 x 1024 keys of 64 features 71 : 65 ms and 3.5 : 1.4 s for the first run, 20 heads of 4096 x 77
+     * 64 : 58, 8 heads of 100 x 850 of 32 features 4.2 : 3.7; 2 x 8 and 4 x 2 are between them, or slower. */
+    LANES_WIDE = 16,
+    /* Rows of the first lane of each subgroup that shares what they stage, with 16 lanes 4 subgroups 36.5 CPU ms of
+     * those 4 x 4 pairs, 8 34.8, 16 35.6; with 8 and 2 x 4 pairs 4 to 32 do not differ. */
+    LANES_SUBGROUP_ROWS = 32,
     /* Keys at a time where there are rows for half of a lane's or fewer. 12 heads of n rows x 257 keys of 64 features,
      * 4 keys against 8: on 26.1.6 32 rows with 16 lanes 0.46 : 0.42 ms, 16 rows with 8 and 16 lanes 0.41 : 0.41 and
      * 0.38 : 0.36; on 26.2.6 0.42 : 0.39, 0.39 : 0.35 and 0.34 : 0.34. With 4 rows, 8 keys are more code than the first
@@ -136,8 +137,9 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
     tile.slice = heed_lower_slice(&tile, d->dim_v);
     const bool keeps_rows = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
     tile.by_word = !keeps_rows;
-    tile.br = LANES_ROWS;
+    tile.br = keeps_rows || lanes >= LANES_WIDE ? LANES_ROWS : LANES_ROWS / 2;
     tile.bc = LANES_KEYS;
+    const uint32_t most_subgroups = LANES_SUBGROUP_ROWS / tile.br;
     while (tile.br > 1 && tile.br / 2 * lanes >= rows) {
         tile.br /= 2;
         if (!keeps_rows && tile.bc < LANES_MOST_KEYS && 2 * tile.bc <= d->len_kv)
@@ -151,7 +153,7 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
     }
     uint64_t subgroup_rows = (uint64_t)tile.br * lanes, heads = (uint64_t)d->batch * d->heads_q;
     uint64_t subgroups = plan->device->info.limits.max_group_size / lanes;
-    subgroups = subgroups > LANES_SUBGROUPS ? LANES_SUBGROUPS : subgroups;
+    subgroups = subgroups > most_subgroups ? most_subgroups : subgroups;
     /* Many keys are rather split than the rows, for each group of which all of them are staged: 512 rows x 8192 keys of
      * 64 features, 8 groups of rows against 8 splits, on 26.1.6 32.5 : 23.2 ms with 8 lanes, 13.9 : 11.6 with 16; 2
      * heads of 256 rows x 1024 keys 2.95 : 3.30 and 1.70 : 2.05. */
@@ -189,7 +191,7 @@ static struct tile keys_tile(const heed_plan *plan, const struct tile *base)
 static struct tile software_tile(const struct heed_candidate *self, const heed_plan *plan)
 {
     const struct tile *base = self->tile;
-    return is_keys(base) ? keys_tile(plan, base) : lanes_tile(plan, base);
+    return base->owns == LANE_OWNS_KEYS ? keys_tile(plan, base) : lanes_tile(plan, base);
 }
 
 static bool accepts_software(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
@@ -199,9 +201,9 @@ static bool accepts_software(const struct heed_candidate *self, const heed_plan 
     const struct heed_candidate fitted = {.tile = &tile};
     if (d->dim_qk > most_features(plan))
         snprintf(why, why_size, "dim_qk %u is more than the %u that a lane keeps", d->dim_qk, most_features(plan));
-    else if (tile.kernel == HEED_KERNEL_ATTN_LANES && (heed_preferences(&plan->device->info) & HEED_AVOIDS_LANES))
+    else if (tile.owns == LANE_OWNS_ROWS && (heed_preferences(&plan->device->info) & HEED_AVOIDS_LANES))
         snprintf(why, why_size, "this driver takes minutes and gigabytes to compile it");
-    else if (tile.kernel == HEED_KERNEL_ATTN_KEYS_INT64 && !heed_lower_is_vector(d, 4))
+    else if (tile.int64 && !heed_lower_is_vector(d, 4))
         snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them");
     else
         return accepts_fused(&fitted, plan, why, why_size);
@@ -239,6 +241,12 @@ static bool prefers_lanes(const struct heed_candidate *self, const heed_plan *pl
     return is_software(plan) && !(few_rows(plan) && has_subgroup_tiles(plan));
 }
 
+/* A gather of 64 bits costs what one of 32 does. On 22.3 what is staged is little of the time. */
+static bool prefers_lanes_int64(const struct heed_candidate *self, const heed_plan *plan)
+{
+    return !(heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) && prefers_lanes(self, plan);
+}
+
 /* Lanes that own keys are all busy when those that own rows are not; but keys are loaded once for each group of rows.
  * CPU ms of 8 heads of n rows x 1024 keys of 64 features on lavapipe 26.1.6, keys against lanes: 16 lanes, n = 6
  * 1.1 : 1.5, 8 1.3 : 1.5, 12 (2 groups) 1.8 : 1.4; 8 lanes, n = 6 1.25 : 1.30, 8 1.45 : 1.36. On 22.3.6, where a group
@@ -268,9 +276,10 @@ static enum heed_status lower_software(const struct heed_candidate *self, heed_p
     return heed_lower_fused(&fitted, plan);
 }
 
-#define SOFTWARE(name, kernel_, prefers)                                                                               \
+#define SOFTWARE(name, kernel_, owns_, int64_, prefers)                                                                \
     {                                                                                                                  \
-        name, accepts_software, lower_software, &(const struct tile){.kernel = kernel_, .slice = LANES_SLICE}, prefers \
+        name, accepts_software, lower_software,                                                                        \
+            &(const struct tile){.kernel = kernel_, .slice = LANES_SLICE, .owns = owns_, .int64 = int64_}, prefers     \
     }
 
 /* ---- rows and features: explicit vectors, a work-item a group; processors by OpenCL */
@@ -576,9 +585,10 @@ static const struct heed_candidate attention[] = {
     MATRIX("16x32", 16, 32),
     VECTORS("attn_fused__features", HEED_KERNEL_ATTN_FEATURES, prefers_features),
     VECTORS("attn_fused__rows", HEED_KERNEL_ATTN_ROWS, NULL),
-    SOFTWARE("attn_fused__keys_int64", HEED_KERNEL_ATTN_KEYS_INT64, prefers_keys_int64),
-    SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, prefers_keys),
-    SOFTWARE("attn_fused__lanes", HEED_KERNEL_ATTN_LANES, prefers_lanes),
+    SOFTWARE("attn_fused__keys_int64", HEED_KERNEL_ATTN_KEYS_INT64, LANE_OWNS_KEYS, true, prefers_keys_int64),
+    SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, LANE_OWNS_KEYS, false, prefers_keys),
+    SOFTWARE("attn_fused__lanes_int64", HEED_KERNEL_ATTN_LANES_INT64, LANE_OWNS_ROWS, true, prefers_lanes_int64),
+    SOFTWARE("attn_fused__lanes", HEED_KERNEL_ATTN_LANES, LANE_OWNS_ROWS, false, prefers_lanes),
     TILE("attn_fused__plain_64x8", 64, 64, 8),
     TILE("attn_fused__plain_64x16", 128, 64, 16),
     TILE("attn_fused__plain_64x32", 128, 64, 32),
