@@ -10,6 +10,9 @@
 #ifdef HEED_INT64
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 #endif
+#ifdef HEED_BROADCAST
+#extension GL_KHR_shader_subgroup_ballot : require
+#endif
 #include "abi.h"
 #include "lanes.glsl"
 
@@ -23,21 +26,41 @@ const uint K_STAGED = KEYS * Q_VECTORS, V_STAGED = KEYS * V_VECTORS;
 // again. 8 heads of 1024 x 1024 keys of 64 features on lavapipe 26.1.6, 16 lanes, four words of a key at a time against
 // word by word 26.1 : 22.0 ms, two batches of 10 heads of 4096 x 77 28.2 : 25.0. On 22.3 a load costs more than its
 // words do (205 : 423 ms).
-#define STAGED_TWO(stage, e, four, i) (BY_WORD ? vec2(stage[e][i], stage[e][i + 1u]) : vec2(four[i], four[i + 1u]))
-
+#ifdef HEED_BROADCAST // staged in registers: each lane of a subgroup has some of the vectors, and reads those of all
+layout(constant_id = HEED_SPEC_SUBGROUP) const uint SUBGROUP = 8;
+#define STAGED_FOUR(stage, e) vec4(0.0)
+#define STAGED_TWO(stage, e, four, i) \
+    subgroupBroadcast(vec2(stage[(e) / SUBGROUP][i], stage[(e) / SUBGROUP][i + 1u]), (e) % SUBGROUP)
+#else
 shared vec4 stage_k[K_STAGED];
 shared vec4 stage_v[V_STAGED];
+#define STAGED_FOUR(stage, e) stage[e]
+#define STAGED_TWO(stage, e, four, i) (BY_WORD ? vec2(stage[e][i], stage[e][i + 1u]) : vec2(four[i], four[i + 1u]))
+#endif
 
 #ifdef HEED_INT64 // a gather costs by the element: words of 64 bits
 #include "pairs.glsl"
 HEED_PAIRS(readonly, k, HEED_ATTN_K)
 HEED_PAIRS(readonly, v, HEED_ATTN_V)
 #define LOAD_K(begin, d) HEED_LOAD4_PAIRS(k, DT_K, begin + d)
-#define LOAD_V(begin, d) HEED_LOAD4_PAIRS(v, DT_V, begin + v_feature(feature0, d))
+#define LOAD_V(begin, feature0, d) HEED_LOAD4_PAIRS(v, DT_V, begin + v_feature(feature0, d))
 #else
-#define LOAD_K(begin, d) load_k(begin, d)
-#define LOAD_V(begin, d) load_v(begin, feature0, d)
+#define LOAD_K load_k
+#define LOAD_V load_v
 #endif
+
+// Vector e of the keys and values from `key` on; behind the last of them, which is counted from it, that one's again.
+vec4 key_vector(uint k_base, uint key, uint last, uint e)
+{
+    uint begin = k_base + (key + min(e / Q_VECTORS, last)) * push.k_stride_row;
+    return LOAD_K(begin, 4u * (e % Q_VECTORS));
+}
+
+vec4 value_vector(uint v_base, uint feature0, uint key, uint last, uint e)
+{
+    uint begin = v_base + (key + min(e / V_VECTORS, last)) * push.v_stride_row;
+    return LOAD_V(begin, feature0, 4u * (e % V_VECTORS));
+}
 
 void main()
 {
@@ -64,21 +87,26 @@ void main()
 
     uint k_base = k_begin(s), v_base = v_begin(s);
     [[dont_unroll]] for (uint key = range.first; key < range.end; key += KEYS) {
-        uint last = range.end - key - 1u; // behind it, the last key is read again and ruled out
+        uint last = range.end - key - 1u; // keys behind it are ruled out
+#ifdef HEED_BROADCAST
+        vec4 stage_k[(K_STAGED + SUBGROUP - 1u) / SUBGROUP], stage_v[(V_STAGED + SUBGROUP - 1u) / SUBGROUP];
+        [[unroll]] for (uint e = 0u; e < K_STAGED; e += SUBGROUP)
+            stage_k[e / SUBGROUP] = key_vector(k_base, key, last, min(e + gl_SubgroupInvocationID, K_STAGED - 1u));
+        [[unroll]] for (uint e = 0u; e < V_STAGED; e += SUBGROUP)
+            stage_v[e / SUBGROUP] =
+                value_vector(v_base, feature0, key, last, min(e + gl_SubgroupInvocationID, V_STAGED - 1u));
+#else
         barrier();
         // Subgroups jump over what none of their lanes takes: where there are as many lanes as vectors to stage, one
         // has keys or values. 8 heads of 1024 x 1024 keys, 8 lanes, 16 subgroups, against a loop for each of the two:
         // 1.1 times as fast.
         [[dont_unroll]] for (uint e = lane; e < K_STAGED + V_STAGED; e += WG)
-            if (e < K_STAGED) {
-                uint begin = k_base + (key + min(e / Q_VECTORS, last)) * push.k_stride_row, d = 4u * (e % Q_VECTORS);
-                stage_k[e] = LOAD_K(begin, d);
-            } else {
-                uint f = e - K_STAGED, d = 4u * (f % V_VECTORS);
-                uint begin = v_base + (key + min(f / V_VECTORS, last)) * push.v_stride_row;
-                stage_v[f] = LOAD_V(begin, d);
-            }
+            if (e < K_STAGED)
+                stage_k[e] = key_vector(k_base, key, last, e);
+            else
+                stage_v[e - K_STAGED] = value_vector(v_base, feature0, key, last, e - K_STAGED);
         barrier();
+#endif
 
         float t[BR * KEYS], shift[BR];
         [[unroll]] for (uint i = 0u; i < BR * KEYS; i++)
@@ -86,7 +114,7 @@ void main()
         [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
             vec4 four[KEYS];
             [[unroll]] for (uint c = 0u; c < KEYS; c++)
-                four[c] = stage_k[c * Q_VECTORS + d];
+                four[c] = STAGED_FOUR(stage_k, c * Q_VECTORS + d);
             [[unroll]] for (uint i = 0u; i < 4u; i += 2u)
                 [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                     vec2 two = STAGED_TWO(stage_k, c * Q_VECTORS + d, four[c], i);
@@ -114,7 +142,7 @@ void main()
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
             vec4 four[KEYS];
             [[unroll]] for (uint c = 0u; c < KEYS; c++)
-                four[c] = stage_v[c * V_VECTORS + d];
+                four[c] = STAGED_FOUR(stage_v, c * V_VECTORS + d);
             [[unroll]] for (uint i = 0u; i < 4u; i += 2u) {
                 [[unroll]] for (uint w = 0u; w < 2u; w++)
                     [[unroll]] for (uint r = 0u; r < BR; r++)

@@ -23,15 +23,16 @@ struct tile {
     uint32_t slice; /* features of the output that a group can make */
     /* On matrix units, filled in for the device: group, kernel and slice are too. */
     struct heed_matrix_shape matrix;
-    uint32_t subgroup, columns; /* its invocations; how many of them share rows */
+    uint32_t subgroup, columns; /* its invocations, if they must be known; how many of them share rows */
     bool held;                  /* attn_held, not attn_matrix: a subgroup has its rows alone */
     bool two_tiles;             /* the next keys and values are stored while these are multiplied */
     /* For processors by OpenCL: of a vector, and how many keys or features are multiplied with one at a time. */
     uint32_t lanes, vectors;
     enum lane_owns owns;
-    bool int64;   /* loads words of 64 bits: its rows are vectors */
-    bool by_word; /* attn_lanes: HEED_SPEC_BY_WORD, where a load costs what its words do */
-    bool touches; /* attn_keys: HEED_SPEC_TOUCH, where rows are vectors */
+    bool int64;     /* loads words of 64 bits: its rows are vectors */
+    bool broadcast; /* attn_lanes: lanes of a subgroup read each other's keys and values */
+    bool by_word;   /* attn_lanes: HEED_SPEC_BY_WORD, where a load costs what its words do */
+    bool touches;   /* attn_keys: HEED_SPEC_TOUCH, where rows are vectors */
     enum stage_kernels stages;
 };
 

@@ -92,7 +92,11 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
             step->spec[HEED_SPEC_LANES] = tile->lanes;
             step->spec[HEED_SPEC_COLUMNS] = tile->vectors;
         }
-        if (tile->subgroup > 0)
+        if (tile->subgroup > 0) {
+            step->subgroup_size = tile->subgroup;
+            step->spec[HEED_SPEC_SUBGROUP] = tile->subgroup;
+        }
+        if (tile->matrix.m > 0)
             heed_lower_matrix_describe(l, step);
         heed_lower_bind_part(l, step, HEED_ATTN_Q, &l->q, part, 0, 0);
         if (keys > 0) {

@@ -173,7 +173,6 @@ bool heed_lower_matrix_tile(const heed_plan *plan, const struct tile *row, struc
 void heed_lower_matrix_describe(const struct lowering *l, struct heed_step *step)
 {
     const struct tile *tile = l->tile;
-    step->subgroup_size = tile->subgroup;
     step->spec[HEED_SPEC_Q_SHARED] = tile->held ? tile->two_tiles : keeps_q(tile, l->d);
     step->spec[HEED_SPEC_MATRIX_M] = tile->matrix.m;
     step->spec[HEED_SPEC_MATRIX_N] = tile->matrix.n;
@@ -181,5 +180,4 @@ void heed_lower_matrix_describe(const struct lowering *l, struct heed_step *step
         step->spec[HEED_SPEC_WIDE] = l->wide;
     else
         step->spec[HEED_SPEC_MATRIX_K] = tile->matrix.k;
-    step->spec[HEED_SPEC_SUBGROUP] = tile->subgroup;
 }

@@ -11,7 +11,7 @@
 static const struct {
     const char *name;
     uint32_t writes;
-    bool opencl_only, int64; /* int64: has 64-bit integers */
+    bool opencl_only, int64, broadcast; /* what it has: 64-bit integers, subgroups that read any lane's value */
 } kernels[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_FUSED] = {"attn_fused", ATTN_OUT},
     [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = {"attn_fused_subgroup", ATTN_OUT},
@@ -23,6 +23,7 @@ static const struct {
     [HEED_KERNEL_ATTN_HELD_NV_BF16] = {"attn_held_nv_bf16", ATTN_OUT},
     [HEED_KERNEL_ATTN_LANES] = {"attn_lanes", ATTN_OUT},
     [HEED_KERNEL_ATTN_LANES_INT64] = {"attn_lanes_int64", ATTN_OUT, .int64 = true},
+    [HEED_KERNEL_ATTN_LANES_BROADCAST] = {"attn_lanes_broadcast", ATTN_OUT, .broadcast = true},
     [HEED_KERNEL_ATTN_KEYS] = {"attn_keys", ATTN_OUT},
     [HEED_KERNEL_ATTN_KEYS_INT64] = {"attn_keys_int64", ATTN_OUT, .int64 = true},
     [HEED_KERNEL_ATTN_ROWS] = {"attn_rows", ATTN_OUT, true},
@@ -103,6 +104,9 @@ bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *
                  heed_kernel_name(kernel));
     else if (kernels[kernel].int64 && !plan->device->info.has_int64)
         snprintf(why, why_size, "the device has no 64-bit integers in shaders, or needs none");
+    else if (kernels[kernel].broadcast && !plan->device->info.has_subgroup_broadcast)
+        snprintf(why, why_size,
+                 "the device has no subgroups that read the value of any lane, or they are switched off");
     else
         return true;
     return false;

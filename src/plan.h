@@ -19,17 +19,18 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_HELD_NV,        /* with -DHEED_NV */
     HEED_KERNEL_ATTN_HELD_NV_BF16,   /* with both */
     HEED_KERNEL_ATTN_LANES,
-    HEED_KERNEL_ATTN_LANES_INT64, /* attn_lanes.comp with -DHEED_INT64 */
+    HEED_KERNEL_ATTN_LANES_INT64,     /* attn_lanes.comp with -DHEED_INT64 */
+    HEED_KERNEL_ATTN_LANES_BROADCAST, /* with -DHEED_BROADCAST */
     HEED_KERNEL_ATTN_KEYS,
     HEED_KERNEL_ATTN_KEYS_INT64, /* attn_keys.comp with -DHEED_INT64 */
-    HEED_KERNEL_ATTN_ROWS,     /* OpenCL only */
-    HEED_KERNEL_ATTN_FEATURES, /* OpenCL only */
+    HEED_KERNEL_ATTN_ROWS,       /* OpenCL only */
+    HEED_KERNEL_ATTN_FEATURES,   /* OpenCL only */
     HEED_KERNEL_ATTN_MERGE,
     HEED_KERNEL_ATTN_SCORES,
     HEED_KERNEL_ATTN_SCORES_LANES,
     HEED_KERNEL_ATTN_SCORES_LANES_INT64, /* attn_scores_lanes.comp with -DHEED_INT64 */
-    HEED_KERNEL_ATTN_SOFTMAX,          /* attn_softmax.comp */
-    HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP, /* attn_softmax.comp with -DHEED_SUBGROUP */
+    HEED_KERNEL_ATTN_SOFTMAX,            /* attn_softmax.comp */
+    HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP,   /* attn_softmax.comp with -DHEED_SUBGROUP */
     HEED_KERNEL_ATTN_AGGREGATE,
     HEED_KERNEL_ATTN_AGGREGATE_LANES,
     HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64, /* attn_aggregate_lanes.comp with -DHEED_INT64 */
@@ -103,7 +104,7 @@ struct heed_plan {
     uint32_t candidate;             /* in the op's list, which has the name */
     char refusal[HEED_REFUSAL];     /* why plan_compile returned HEED_ERR_UNSUPPORTED */
     char (*refusals)[HEED_REFUSAL]; /* that of each candidate, "" if none; NULL: plan_compile refused nothing */
-    struct heed_step *steps; /* none on a backend that runs problems directly */
+    struct heed_step *steps;        /* none on a backend that runs problems directly */
     uint32_t step_count, step_capacity;
     uint64_t scratch_bytes;
     uint64_t compile_ns;

@@ -26,7 +26,7 @@ static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
     if (tile->lanes > 0)
         return 0;
     if (tile->owns == LANE_OWNS_ROWS)
-        return 16 * tile->bc * (q_vectors + v_vectors);
+        return tile->broadcast ? 0 : 16 * tile->bc * (q_vectors + v_vectors);
     if (tile->owns == LANE_OWNS_KEYS)
         return 16 * tile->br * q_vectors + tile->group * (16 * v_vectors + 12);
     return heed_lower_tile_layout(tile, d, &plan->device->info).shared_bytes;
@@ -162,6 +162,7 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
         subgroups /= 2;
     uint32_t blocks = ceil_div(rows, subgroups * subgroup_rows);
     tile.group = lanes * ceil_div(ceil_div(rows, blocks), subgroup_rows);
+    tile.subgroup = tile.broadcast ? lanes : 0;
     tile.rows = tile.group * tile.br;
     return tile;
 }
@@ -247,6 +248,24 @@ static bool prefers_lanes_int64(const struct heed_candidate *self, const heed_pl
     return !(heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) && prefers_lanes(self, plan);
 }
 
+/* A driver that loads lane by lane, from shared memory too, as 22.3 does: lanes rather read each other's registers. */
+static bool has_broadcasts(const heed_plan *plan)
+{
+    const struct heed_device_info *info = &plan->device->info;
+    return is_software(plan) && (heed_preferences(info) & HEED_AVOIDS_LONG_CODE) && info->has_subgroup_broadcast;
+}
+
+/* ms of 22.3.6 on a Zen 3 with 8 lanes, lanes against broadcasts: 8 heads of 1024 x 1024 keys of 64 features 1140 : 350
+ * (on 26.1.6 65 : 85), 12 of 32 x 257 27 : 4.3, 4 of 256 x 1024 of 128 features 455 : 168. subgroup_4x256 against
+ * broadcasts, 8 heads: 3 rows x 2048 keys of 64 features 40 : 29, 4 x 8192 of 128 244 : 265 and 0.9 : 11 s for the
+ * first run. */
+static bool prefers_lanes_broadcast(const struct heed_candidate *self, const heed_plan *plan)
+{
+    enum { FEATURES = 128 }; /* of few rows */
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    return has_broadcasts(plan) && (prefers_lanes(self, plan) || d->dim_qk + d->dim_v <= FEATURES);
+}
+
 /* Lanes that own keys are all busy when those that own rows are not; but keys are loaded once for each group of rows.
  * CPU ms of 8 heads of n rows x 1024 keys of 64 features on lavapipe 26.1.6, keys against lanes: 16 lanes, n = 6
  * 1.1 : 1.5, 8 1.3 : 1.5, 12 (2 groups) 1.8 : 1.4; 8 lanes, n = 6 1.25 : 1.30, 8 1.45 : 1.36. On 22.3.6, where a group
@@ -254,10 +273,13 @@ static bool prefers_lanes_int64(const struct heed_candidate *self, const heed_pl
  * 0.20. */
 static bool prefers_keys(const struct heed_candidate *self, const heed_plan *plan)
 {
+    enum { BESIDE_BROADCASTS = 2 }; /* rows. 8 heads of 2, 3 and 7 rows, keys : broadcasts, 33 : 34, 45 : 29, 40 : 11 */
     const struct tile tile = software_tile(self, plan);
     const uint32_t avoided = heed_preferences(&plan->device->info) & (HEED_AVOIDS_LONG_CODE | HEED_AVOIDS_LANES);
-    return is_software(plan) &&
-           (plan->problem.attention.desc.len_q <= tile.br || (few_rows(plan) && avoided != HEED_AVOIDS_LONG_CODE));
+    const uint32_t rows = plan->problem.attention.desc.len_q;
+    if (has_broadcasts(plan))
+        return rows <= BESIDE_BROADCASTS;
+    return is_software(plan) && (rows <= tile.br || (few_rows(plan) && avoided != HEED_AVOIDS_LONG_CODE));
 }
 
 /* A gather of 64 bits costs what one of 32 does. 22.3, with one key at a time, gathers nothing: 44 : 49 ms of 32 heads
@@ -276,10 +298,10 @@ static enum heed_status lower_software(const struct heed_candidate *self, heed_p
     return heed_lower_fused(&fitted, plan);
 }
 
-#define SOFTWARE(name, kernel_, owns_, int64_, prefers)                                                                \
+#define SOFTWARE(name, kernel_, prefers, ...)                                                                          \
     {                                                                                                                  \
         name, accepts_software, lower_software,                                                                        \
-            &(const struct tile){.kernel = kernel_, .slice = LANES_SLICE, .owns = owns_, .int64 = int64_}, prefers     \
+            &(const struct tile){.kernel = kernel_, .slice = LANES_SLICE, __VA_ARGS__}, prefers                        \
     }
 
 /* ---- rows and features: explicit vectors, a work-item a group; processors by OpenCL */
@@ -585,10 +607,14 @@ static const struct heed_candidate attention[] = {
     MATRIX("16x32", 16, 32),
     VECTORS("attn_fused__features", HEED_KERNEL_ATTN_FEATURES, prefers_features),
     VECTORS("attn_fused__rows", HEED_KERNEL_ATTN_ROWS, NULL),
-    SOFTWARE("attn_fused__keys_int64", HEED_KERNEL_ATTN_KEYS_INT64, LANE_OWNS_KEYS, true, prefers_keys_int64),
-    SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, LANE_OWNS_KEYS, false, prefers_keys),
-    SOFTWARE("attn_fused__lanes_int64", HEED_KERNEL_ATTN_LANES_INT64, LANE_OWNS_ROWS, true, prefers_lanes_int64),
-    SOFTWARE("attn_fused__lanes", HEED_KERNEL_ATTN_LANES, LANE_OWNS_ROWS, false, prefers_lanes),
+    SOFTWARE("attn_fused__keys_int64", HEED_KERNEL_ATTN_KEYS_INT64, prefers_keys_int64, .owns = LANE_OWNS_KEYS,
+             .int64 = true),
+    SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, prefers_keys, .owns = LANE_OWNS_KEYS),
+    SOFTWARE("attn_fused__lanes_int64", HEED_KERNEL_ATTN_LANES_INT64, prefers_lanes_int64, .owns = LANE_OWNS_ROWS,
+             .int64 = true),
+    SOFTWARE("attn_fused__lanes_broadcast", HEED_KERNEL_ATTN_LANES_BROADCAST, prefers_lanes_broadcast,
+             .owns = LANE_OWNS_ROWS, .broadcast = true),
+    SOFTWARE("attn_fused__lanes", HEED_KERNEL_ATTN_LANES, prefers_lanes, .owns = LANE_OWNS_ROWS),
     TILE("attn_fused__plain_64x8", 64, 64, 8),
     TILE("attn_fused__plain_64x16", 128, 64, 16),
     TILE("attn_fused__plain_64x32", 128, 64, 32),

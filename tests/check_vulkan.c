@@ -56,6 +56,8 @@ START_TEST(requirements_round_trip)
     ck_assert_str_eq(app.heed->info.name, own->info.name);
     ck_assert_mem_eq(app.heed->info.uuid, own->info.uuid, 16);
     ck_assert_int_eq(app.heed->info.has_subgroups, own->info.has_subgroups);
+    ck_assert(!app.heed->info.has_subgroup_broadcast); /* of Vulkan 1.2 */
+    ck_assert_int_eq(own->info.has_subgroup_broadcast, own->info.has_subgroups);
     ck_assert_int_eq(app.heed->info.has_int64, own->info.has_int64);
     ck_assert_int_eq(app.requirements.features.features.shaderInt64 == VK_TRUE, own->info.has_int64);
     ck_assert_int_eq(app.requirements.extension_count > 0, own->info.has_subgroups);

@@ -148,7 +148,7 @@ enum heed_status heed_vk_device_finish(struct heed_vk_device *device, const stru
         return heed_fail_memory(device->base.context);
     heed_limits_lower(&info->limits, wanted);
     if (info->limits.no_subgroups)
-        info->has_subgroups = false;
+        info->has_subgroups = info->has_subgroup_broadcast = false;
     if (info->limits.no_matrix || !info->has_subgroups)
         info->matrix_shape_count = 0;
     if (info->matrix_shape_count == 0)

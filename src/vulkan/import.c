@@ -140,6 +140,7 @@ static enum heed_status import(struct heed_vk_device *device, const struct heed_
     device->base.info = physical->info;
     const struct declared declared = read_declared(desc, physical->api_version);
     device->base.info.has_subgroups = physical->subgroups_useful && declared.subgroups;
+    device->base.info.has_subgroup_broadcast &= declared.subgroups;
     device->base.info.has_int64 = physical->int64_useful && desc->features && desc->features->features.shaderInt64;
     keep_matrix_shapes(&device->base.info, declared.matrix, declared.matrix_bf16);
     device->base.info.has_matrix_reductions &= declared.matrix_reductions;

@@ -359,6 +359,9 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
                                  (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
                                  (subgroup.supportedOperations & needed) == needed;
     info->has_subgroups = physical->subgroups_useful;
+    /* SPIR-V 1.5 is where the lane may be computed, if it comes out the same for all. */
+    info->has_subgroup_broadcast = physical->subgroups_useful && physical->api_version >= VK_API_VERSION_1_2 &&
+                                   (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT);
     info->has_timestamps = physical->timestamp_bits > 0;
     memcpy(info->uuid, id.deviceUUID, sizeof info->uuid);
     describe_driver(&properties.properties, &driver, info);
