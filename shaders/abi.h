@@ -8,6 +8,7 @@
 #define HEED_MAX_BINDINGS 8
 #define HEED_MAX_SPEC 16
 #define HEED_PUSH_WORDS 32 /* 128 bytes, what every Vulkan device has */
+#define HEED_ADDRESS_WORDS 4 /* of addresses behind them, two for each, on devices that have so many */
 
 #if defined(VULKAN) || defined(__OPENCL_VERSION__) /* glslang, or a compiler of OpenCL C */
 #define HEED_U(name) uint name;
@@ -58,6 +59,9 @@
     HEED_U(row_total) /* rows of partial results: from one split to the next */ \
     HEED_F(scale) HEED_F(softcap) \
     HEED_I(window_left) HEED_I(window_right)
+
+/* Behind it in kernels that load by address: where the bindings of keys and values begin, low word first. */
+#define HEED_ATTN_ADDRESSES HEED_U_ARRAY(k_address, 2) HEED_U_ARRAY(v_address, 2)
 
 /* Bindings of the attention kernels. */
 #define HEED_ATTN_Q 0
@@ -145,6 +149,7 @@
 
 #ifndef VULKAN
 struct heed_attn_push { HEED_ATTN_PUSH };
+struct heed_attn_address_push { HEED_ATTN_PUSH HEED_ATTN_ADDRESSES };
 struct heed_pack_push { HEED_PACK_PUSH };
 #endif
 #if !defined(VULKAN) && !defined(__OPENCL_VERSION__)

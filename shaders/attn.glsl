@@ -14,7 +14,11 @@ layout(constant_id = HEED_SPEC_Q_SHARED) const bool Q_SHARED = true;
 layout(constant_id = HEED_SPEC_DIM_V_SLICE) const uint DIM_V_SLICE = 64;
 layout(constant_id = HEED_SPEC_POS_DIMS) const uint POS_DIMS = 0;
 
+#ifdef HEED_ADDRESS
+layout(push_constant) uniform Push { HEED_ATTN_PUSH HEED_ATTN_ADDRESSES } push;
+#else
 layout(push_constant) uniform Push { HEED_ATTN_PUSH } push;
+#endif
 
 const uint WG = gl_WorkGroupSize.x;
 const uint DT_Q = DTYPES & 15u, DT_K = (DTYPES >> 4) & 15u, DT_V = (DTYPES >> 8) & 15u, DT_O = (DTYPES >> 12) & 15u,

@@ -121,7 +121,9 @@ void main()
             float top = rows[r].top;
             [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                 uint j = key + c * WG + lane;
-                float x = PLAIN ? t[r * KEYS + c] : attn_logit(s, row0 + r, j, t[r * KEYS + c]);
+                float x = t[r * KEYS + c];
+                if (!PLAIN) // masks and biases end with the last row and key
+                    x = attn_logit(s, min(row0 + r, last_row), min(j, range.end - 1u), x);
                 x = j >= range.end ? HEED_RULED_OUT : x;
                 t[r * KEYS + c] = x;
                 top = x > top ? x : top;

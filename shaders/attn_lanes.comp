@@ -13,6 +13,11 @@
 #ifdef HEED_BROADCAST
 #extension GL_KHR_shader_subgroup_ballot : require
 #endif
+#ifdef HEED_ADDRESS
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#endif
 #include "abi.h"
 #include "lanes.glsl"
 
@@ -28,18 +33,49 @@ const uint K_STAGED = KEYS * Q_VECTORS, V_STAGED = KEYS * V_VECTORS;
 // words do (205 : 423 ms).
 #ifdef HEED_BROADCAST // staged in registers: each lane of a subgroup has some of the vectors, and reads those of all
 layout(constant_id = HEED_SPEC_SUBGROUP) const uint SUBGROUP = 8;
-#define STAGED_FOUR(stage, e) vec4(0.0)
+#define K_FOUR(c, d) vec4(0.0)
+#define V_FOUR(c, d) vec4(0.0)
 #define STAGED_TWO(stage, e, four, i) \
     subgroupBroadcast(vec2(stage[(e) / SUBGROUP][i], stage[(e) / SUBGROUP][i + 1u]), (e) % SUBGROUP)
+#elif defined(HEED_ADDRESS) // not staged: all lanes load from the same address, which is one instruction
+#include "address.glsl"
+#define K_FOUR(c, d) heed_load4_at(at_k[c], 4u * (d), DIM_QK)
+#define V_FOUR(c, d) value_at(at_v[c], feature0, 4u * (d))
+#define STAGED_TWO(stage, e, four, i) vec2(four[i], four[i + 1u])
 #else
 shared vec4 stage_k[K_STAGED];
 shared vec4 stage_v[V_STAGED];
-#define STAGED_FOUR(stage, e) stage[e]
+#define K_FOUR(c, d) stage_k[(c) * Q_VECTORS + (d)]
+#define V_FOUR(c, d) stage_v[(c) * V_VECTORS + (d)]
 #define STAGED_TWO(stage, e, four, i) (BY_WORD ? vec2(stage[e][i], stage[e][i + 1u]) : vec2(four[i], four[i + 1u]))
 #endif
 
-#ifdef HEED_INT64 // a gather costs by the element: words of 64 bits
+#if defined(HEED_INT64) || defined(HEED_ADDRESS) // a gather or scatter costs by the element: words of 64 bits
 #include "pairs.glsl"
+HEED_PAIRS(readonly, q, HEED_ATTN_Q)
+HEED_PAIRS(writeonly, o, HEED_ATTN_O)
+
+vec4 load_query(uint row_begin, uint d)
+{
+    return HEED_VECTOR ? HEED_LOAD4_PAIRS(q, DT_Q, row_begin + d) * SCALE : scaled_q(row_begin, d);
+}
+
+void store_output(uint row_begin, uint feature, vec4 acc, float factor)
+{
+    if (HEED_VECTOR && (PARTIAL || DT_O == HEED_DT_F32)) {
+        uvec4 x = floatBitsToUint(factor == 0.0 ? vec4(0.0) : acc * factor);
+        HEED_STORE_PAIR(o, row_begin + feature, x.xy);
+        HEED_STORE_PAIR(o, row_begin + feature + 2u, x.zw);
+    } else {
+        store_o(row_begin, feature, acc, factor);
+    }
+}
+#else
+#define load_query scaled_q
+#define store_output store_o
+#endif
+
+#ifdef HEED_INT64
 HEED_PAIRS(readonly, k, HEED_ATTN_K)
 HEED_PAIRS(readonly, v, HEED_ATTN_V)
 #define LOAD_K(begin, d) HEED_LOAD4_PAIRS(k, DT_K, begin + d)
@@ -62,6 +98,15 @@ vec4 value_vector(uint v_base, uint feature0, uint key, uint last, uint e)
     return LOAD_V(begin, feature0, 4u * (e % V_VECTORS));
 }
 
+#ifdef HEED_ADDRESS
+// Four features of the value at `address`, of which feature0 is the slice's first.
+vec4 value_at(uint64_t address, uint feature0, uint d)
+{
+    const uint count = DIM_V % 4u == 0u ? ~0u : DIM_V;
+    return heed_load4_at(address, SLICES == 1u ? d : v_feature(feature0, d), count);
+}
+#endif
+
 void main()
 {
     uint lane = gl_LocalInvocationIndex;
@@ -79,16 +124,26 @@ void main()
     [[unroll]] for (uint r = 0u; r < BR; r++) {
         uint e = end_row == 0u ? 0u : q_begin(s) + min(row + r * WG, last_row) * push.q_stride_row;
         [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++)
-            query[r * Q_VECTORS + d] = scaled_q(e, 4u * d);
+            query[r * Q_VECTORS + d] = load_query(e, 4u * d);
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++)
             acc[r * V_VECTORS + d] = vec4(0.0);
         rows[r] = online_begin();
     }
 
     uint k_base = k_begin(s), v_base = v_begin(s);
+#ifdef HEED_ADDRESS
+    if (range.first < range.end) // the body of a loop runs in lavapipe though no lane takes it, that of a branch does not
+#endif
     [[dont_unroll]] for (uint key = range.first; key < range.end; key += KEYS) {
         uint last = range.end - key - 1u; // keys behind it are ruled out
-#ifdef HEED_BROADCAST
+#ifdef HEED_ADDRESS
+        uint64_t at_k[KEYS], at_v[KEYS];
+        [[unroll]] for (uint c = 0u; c < KEYS; c++) {
+            uint row = min(key + c, range.end - 1u);
+            at_k[c] = heed_address(push.k_address, k_base + row * push.k_stride_row);
+            at_v[c] = heed_address(push.v_address, v_base + row * push.v_stride_row);
+        }
+#elif defined(HEED_BROADCAST)
         vec4 stage_k[(K_STAGED + SUBGROUP - 1u) / SUBGROUP], stage_v[(V_STAGED + SUBGROUP - 1u) / SUBGROUP];
         [[unroll]] for (uint e = 0u; e < K_STAGED; e += SUBGROUP)
             stage_k[e / SUBGROUP] = key_vector(k_base, key, last, min(e + gl_SubgroupInvocationID, K_STAGED - 1u));
@@ -114,7 +169,7 @@ void main()
         [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
             vec4 four[KEYS];
             [[unroll]] for (uint c = 0u; c < KEYS; c++)
-                four[c] = STAGED_FOUR(stage_k, c * Q_VECTORS + d);
+                four[c] = K_FOUR(c, d);
             [[unroll]] for (uint i = 0u; i < 4u; i += 2u)
                 [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                     vec2 two = STAGED_TWO(stage_k, c * Q_VECTORS + d, four[c], i);
@@ -126,7 +181,9 @@ void main()
         [[unroll]] for (uint r = 0u; r < BR; r++) {
             float top = rows[r].top;
             [[unroll]] for (uint c = 0u; c < KEYS; c++) {
-                float x = PLAIN ? t[r * KEYS + c] : attn_logit(s, row + r * WG, key + c, t[r * KEYS + c]);
+                float x = t[r * KEYS + c];
+                if (!PLAIN) // masks and biases end with the last row and key
+                    x = attn_logit(s, min(row + r * WG, last_row), key + min(c, last), x);
                 x = c > last ? HEED_RULED_OUT : x;
                 t[r * KEYS + c] = x;
                 top = x > top ? x : top;
@@ -142,7 +199,7 @@ void main()
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
             vec4 four[KEYS];
             [[unroll]] for (uint c = 0u; c < KEYS; c++)
-                four[c] = STAGED_FOUR(stage_v, c * V_VECTORS + d);
+                four[c] = V_FOUR(c, d);
             [[unroll]] for (uint i = 0u; i < 4u; i += 2u) {
                 [[unroll]] for (uint w = 0u; w < 2u; w++)
                     [[unroll]] for (uint r = 0u; r < BR; r++)
@@ -169,6 +226,6 @@ void main()
         float factor = o_factor(s, top, rows[r].sum);
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++)
             if (feature0 + 4u * d < DIM_V)
-                store_o(e, feature0 + 4u * d, acc[r * V_VECTORS + d], factor);
+                store_output(e, feature0 + 4u * d, acc[r * V_VECTORS + d], factor);
     }
 }

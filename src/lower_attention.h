@@ -31,6 +31,7 @@ struct tile {
     enum lane_owns owns;
     bool int64;     /* loads words of 64 bits: its rows are vectors */
     bool broadcast; /* attn_lanes: lanes of a subgroup read each other's keys and values */
+    bool address;   /* attn_lanes: keys and values, which are f32, by their addresses */
     bool by_word;   /* attn_lanes: HEED_SPEC_BY_WORD, where a load costs what its words do */
     bool touches;   /* attn_keys: HEED_SPEC_TOUCH, where rows are vectors */
     enum stage_kernels stages;

@@ -11,7 +11,8 @@
 static const struct {
     const char *name;
     uint32_t writes;
-    bool opencl_only, int64, broadcast; /* what it has: 64-bit integers, subgroups that read any lane's value */
+    bool opencl_only;
+    bool int64, broadcast, address; /* what it has: 64-bit integers, subgroups that read any lane's value, addresses */
 } kernels[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_FUSED] = {"attn_fused", ATTN_OUT},
     [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = {"attn_fused_subgroup", ATTN_OUT},
@@ -24,6 +25,7 @@ static const struct {
     [HEED_KERNEL_ATTN_LANES] = {"attn_lanes", ATTN_OUT},
     [HEED_KERNEL_ATTN_LANES_INT64] = {"attn_lanes_int64", ATTN_OUT, .int64 = true},
     [HEED_KERNEL_ATTN_LANES_BROADCAST] = {"attn_lanes_broadcast", ATTN_OUT, .broadcast = true},
+    [HEED_KERNEL_ATTN_LANES_ADDRESS] = {"attn_lanes_address", ATTN_OUT, .int64 = true, .address = true},
     [HEED_KERNEL_ATTN_KEYS] = {"attn_keys", ATTN_OUT},
     [HEED_KERNEL_ATTN_KEYS_INT64] = {"attn_keys_int64", ATTN_OUT, .int64 = true},
     [HEED_KERNEL_ATTN_ROWS] = {"attn_rows", ATTN_OUT, true},
@@ -107,6 +109,8 @@ bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *
     else if (kernels[kernel].broadcast && !plan->device->info.has_subgroup_broadcast)
         snprintf(why, why_size,
                  "the device has no subgroups that read the value of any lane, or they are switched off");
+    else if (kernels[kernel].address && !plan->device->info.has_buffer_addresses)
+        snprintf(why, why_size, "the device's buffers have no addresses, or it needs none");
     else
         return true;
     return false;

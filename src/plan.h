@@ -21,6 +21,7 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_LANES,
     HEED_KERNEL_ATTN_LANES_INT64,     /* attn_lanes.comp with -DHEED_INT64 */
     HEED_KERNEL_ATTN_LANES_BROADCAST, /* with -DHEED_BROADCAST */
+    HEED_KERNEL_ATTN_LANES_ADDRESS,   /* with -DHEED_ADDRESS */
     HEED_KERNEL_ATTN_KEYS,
     HEED_KERNEL_ATTN_KEYS_INT64, /* attn_keys.comp with -DHEED_INT64 */
     HEED_KERNEL_ATTN_ROWS,       /* OpenCL only */
@@ -83,6 +84,7 @@ struct heed_step {
     uint32_t spec_count, spec[HEED_MAX_SPEC]; /* specialisation constants 0, 1, ...; 0 is always the work-group size */
     uint32_t groups[3];
     uint32_t push_words, push[HEED_PUSH_WORDS]; /* words 0 and 1 are the residuals, filled by the backend */
+    uint32_t addresses; /* bit b: the address of binding b is pushed, too; they follow push_words in their order */
     uint32_t binding_count;
     struct heed_step_binding bindings[HEED_MAX_BINDINGS];
 };

@@ -26,7 +26,7 @@ static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
     if (tile->lanes > 0)
         return 0;
     if (tile->owns == LANE_OWNS_ROWS)
-        return tile->broadcast ? 0 : 16 * tile->bc * (q_vectors + v_vectors);
+        return tile->broadcast || tile->address ? 0 : 16 * tile->bc * (q_vectors + v_vectors);
     if (tile->owns == LANE_OWNS_KEYS)
         return 16 * tile->br * q_vectors + tile->group * (16 * v_vectors + 12);
     return heed_lower_tile_layout(tile, d, &plan->device->info).shared_bytes;
@@ -204,6 +204,9 @@ static bool accepts_software(const struct heed_candidate *self, const heed_plan 
         snprintf(why, why_size, "dim_qk %u is more than the %u that a lane keeps", d->dim_qk, most_features(plan));
     else if (tile.owns == LANE_OWNS_ROWS && (heed_preferences(&plan->device->info) & HEED_AVOIDS_LANES))
         snprintf(why, why_size, "this driver takes minutes and gigabytes to compile it");
+    else if (tile.address && (d->k.dtype != HEED_F32 || d->v.dtype != HEED_F32))
+        snprintf(why, why_size, "keys are %s and values %s: by their addresses f32 is loaded",
+                 heed_dtype_name(d->k.dtype), heed_dtype_name(d->v.dtype));
     else if (tile.int64 && !heed_lower_is_vector(d, 4))
         snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them");
     else
@@ -240,6 +243,24 @@ static bool prefers_lanes(const struct heed_candidate *self, const heed_plan *pl
 {
     (void)self;
     return is_software(plan) && !(few_rows(plan) && has_subgroup_tiles(plan));
+}
+
+/* Lavapipe loads from an address in one instruction, but checks the bounds of bindings and of shared memory: four. And
+ * nothing is staged. 26.1.6 on a Zen 3 with 8 lanes, ms (first run in s), lanes_int64 against addresses: 8 heads of
+ * 1024 x 1024 keys of 64 features 65 : 43 (1.4 : 1.2), 20 of 4096 x 77 59 : 41 (1.7 : 1.0), 12 of 32 x 257 1.17 : 0.53
+ * (1.5 : 0.8), 8 of 4096 x 7 of 16 1.90 : 0.94 (0.45 : 0.20), 1 of 2048 x 65536 929 : 578. */
+static bool has_addresses(const heed_plan *plan)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const struct heed_device_info *info = &plan->device->info;
+    return is_software(plan) && info->has_buffer_addresses && !(heed_preferences(info) & HEED_AVOIDS_LONG_CODE) &&
+           d->k.dtype == HEED_F32 && d->v.dtype == HEED_F32;
+}
+
+static bool prefers_lanes_address(const struct heed_candidate *self, const heed_plan *plan)
+{
+    (void)self;
+    return has_addresses(plan);
 }
 
 /* A gather of 64 bits costs what one of 32 does. On 22.3 what is staged is little of the time. */
@@ -279,6 +300,13 @@ static bool prefers_keys(const struct heed_candidate *self, const heed_plan *pla
     const uint32_t rows = plan->problem.attention.desc.len_q;
     if (has_broadcasts(plan))
         return rows <= BESIDE_BROADCASTS;
+    /* Lanes that load by address leave most of a vector idle with few rows, but gather nothing. 26.1.6, Zen 3, 8 lanes,
+     * ms (first run in s), keys_int64 against addresses: 8 heads of 1 x 1500 keys of 64 features 1.14 : 0.93 (3.1 :
+     * 0.9), 7 x 4096 of 16 1.85 : 0.61 (1.3 : 0.2), 4 x 1024 of 64 1.45 : 0.64, 32 heads of 1 x 8192 of 128, four of
+     * them with the same keys 21 : 11.5 (3.9 : 2.3), and each with its own, which are 256 MB, 44 : 51 (8.4 : 2.3). Not
+     * measured with 16 lanes, where a processor with AVX-512 gathers more cheaply. */
+    if (has_addresses(plan))
+        return rows == 1 && (tile.touches || vector_lanes(plan) >= LANES_WIDE);
     return is_software(plan) && (rows <= tile.br || (few_rows(plan) && avoided != HEED_AVOIDS_LONG_CODE));
 }
 
@@ -610,6 +638,8 @@ static const struct heed_candidate attention[] = {
     SOFTWARE("attn_fused__keys_int64", HEED_KERNEL_ATTN_KEYS_INT64, prefers_keys_int64, .owns = LANE_OWNS_KEYS,
              .int64 = true),
     SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, prefers_keys, .owns = LANE_OWNS_KEYS),
+    SOFTWARE("attn_fused__lanes_address", HEED_KERNEL_ATTN_LANES_ADDRESS, prefers_lanes_address, .owns = LANE_OWNS_ROWS,
+             .address = true),
     SOFTWARE("attn_fused__lanes_int64", HEED_KERNEL_ATTN_LANES_INT64, prefers_lanes_int64, .owns = LANE_OWNS_ROWS,
              .int64 = true),
     SOFTWARE("attn_fused__lanes_broadcast", HEED_KERNEL_ATTN_LANES_BROADCAST, prefers_lanes_broadcast,

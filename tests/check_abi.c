@@ -29,6 +29,9 @@ struct member {
 #define PUSH heed_attn_push
 static const struct member attn_members[] = {HEED_ATTN_PUSH{0}};
 #undef PUSH
+#define PUSH heed_attn_address_push
+static const struct member attn_address_members[] = {HEED_ATTN_PUSH HEED_ATTN_ADDRESSES{0}};
+#undef PUSH
 #define PUSH heed_pack_push
 static const struct member pack_members[] = {HEED_PACK_PUSH{0}};
 #undef PUSH
@@ -158,6 +161,7 @@ static const struct family {
     {"attn_fused", attn_members, attn_specs, attn_bindings, no_bindings},
     {"attn_held", attn_members, attn_specs, attn_bindings, no_bindings},
     {"attn_matrix", attn_members, attn_specs, attn_bindings, no_bindings},
+    {"attn_lanes_address", attn_address_members, attn_specs, attn_bindings, no_bindings},
     {"attn_lanes", attn_members, attn_specs, attn_bindings, no_bindings},
     {"attn_keys", attn_members, attn_specs, attn_bindings, no_bindings},
     {"pack", pack_members, no_specs, pack_bindings, no_bindings},

@@ -58,6 +58,9 @@ START_TEST(requirements_round_trip)
     ck_assert_int_eq(app.heed->info.has_subgroups, own->info.has_subgroups);
     ck_assert(!app.heed->info.has_subgroup_broadcast); /* of Vulkan 1.2 */
     ck_assert_int_eq(own->info.has_subgroup_broadcast, own->info.has_subgroups);
+    ck_assert_int_eq(app.heed->info.has_buffer_addresses, own->info.has_buffer_addresses);
+    ck_assert_int_eq(app.requirements.buffer_device_address.bufferDeviceAddress == VK_TRUE,
+                     own->info.has_buffer_addresses);
     ck_assert_int_eq(app.heed->info.has_int64, own->info.has_int64);
     ck_assert_int_eq(app.requirements.features.features.shaderInt64 == VK_TRUE, own->info.has_int64);
     ck_assert_int_eq(app.requirements.extension_count > 0, own->info.has_subgroups);
@@ -78,6 +81,12 @@ START_TEST(requirements_round_trip)
     ck_assert_int_eq(heed_vk_import(context, &desc, &app.heed), HEED_OK);
     ck_assert(!app.heed->info.has_subgroups && !app.heed->info.has_int64);
     ck_assert_uint_eq(app.heed->info.matrix_shape_count, 0);
+    ck_assert(!app.heed->info.has_buffer_addresses);
+    heed_device_destroy(&app.heed);
+    desc = app_desc(&app);
+    desc.buffers_have_addresses = false; /* enabled for the app's own use */
+    ck_assert_int_eq(heed_vk_import(context, &desc, &app.heed), HEED_OK);
+    ck_assert(!app.heed->info.has_buffer_addresses);
     heed_device_destroy(&app.heed);
     desc = app_desc(&app);
     desc.extension_count = 0;

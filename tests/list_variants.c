@@ -263,6 +263,8 @@ static bool add_device(const char *words)
             device->info.has_subgroups = number != 0;
         else if (!strcmp(word, "broadcast"))
             device->info.has_subgroup_broadcast = number != 0;
+        else if (!strcmp(word, "addresses"))
+            device->info.has_buffer_addresses = number != 0;
         else if (!strcmp(word, "int64"))
             device->info.has_int64 = number != 0;
         else if (!strcmp(word, "f16_matrix")) {
@@ -295,7 +297,7 @@ static const char *const devices[] = {
     "name=pi,driver_id=19,group_size=256,alignment=32,range_mib=1024,subgroup_min=16,subgroup_max=16",
     "name=swiftshader,cpu=1,group_size=256,shared=32768,range_mib=1024,subgroup_min=4,subgroup_max=4,subgroups=1",
     "name=llvmpipe,cpu=1,group_size=1024,shared=32768,alignment=16,subgroup_min=8,subgroup_max=8,subgroups=1,int64=1"
-    ",broadcast=1",
+    ",broadcast=1,addresses=1",
     "name=mali,group_size=1024,shared=32768,alignment=16,range_mib=2048,subgroup_min=16,subgroup_max=16,subgroups=1",
     "name=adreno,group_size=1024,shared=32768,alignment=4,subgroup_min=64,subgroup_max=128,subgroups=1",
     "name=intel,group_size=1024,shared=49152,alignment=4,range_mib=2048,subgroup_min=8,subgroup_max=32,subgroups=1"

@@ -201,6 +201,7 @@ struct heed_device_info {
     uint32_t compute_units;     /* multiprocessors, compute units or cores, where the driver tells; 0 = unknown */
     bool has_subgroups;         /* subgroup arithmetic in full subgroups */
     bool has_subgroup_broadcast; /* has_subgroups, and all lanes can read any lane's value: Vulkan 1.2 */
+    bool has_buffer_addresses;  /* buffers have addresses, on a device where they make a kernel faster */
     bool has_int64;             /* 64-bit integers in shaders, on a device where they make a kernel faster */
     bool has_timestamps;        /* heed_fence_get_device_ns works */
     bool has_pipeline_feedback; /* the driver tells which pipelines came out of a cache */

@@ -123,10 +123,10 @@ void device_json(FILE *stream, const struct heed_device_info *d, uint32_t index)
         fprintf(stream, "    \"api_version\": \"%s\",\n", api);
     fprintf(stream, "    \"compute_units\": %" PRIu32 ",\n", d->compute_units);
     fprintf(stream,
-            "    \"has_subgroups\": %s,\n    \"has_subgroup_broadcast\": %s,\n    \"has_int64\": %s,\n    "
-            "\"has_timestamps\": %s,\n",
-            boolean(d->has_subgroups), boolean(d->has_subgroup_broadcast), boolean(d->has_int64),
-            boolean(d->has_timestamps));
+            "    \"has_subgroups\": %s,\n    \"has_subgroup_broadcast\": %s,\n    \"has_buffer_addresses\": %s,\n    "
+            "\"has_int64\": %s,\n    \"has_timestamps\": %s,\n",
+            boolean(d->has_subgroups), boolean(d->has_subgroup_broadcast), boolean(d->has_buffer_addresses),
+            boolean(d->has_int64), boolean(d->has_timestamps));
     fprintf(stream, "    \"has_pipeline_feedback\": %s,\n    \"has_matrix_reductions\": %s,\n    \"matrix_shapes\": [",
             boolean(d->has_pipeline_feedback), boolean(d->has_matrix_reductions));
     for (uint32_t m = 0; m < d->matrix_shape_count; m++) {

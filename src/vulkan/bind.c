@@ -43,6 +43,7 @@ static enum heed_status write_set(const heed_plan *plan, const struct heed_step 
     uint32_t filled = 0;
     while (filled + 1 < step->binding_count && step->bindings[filled].bytes == 0)
         filled++;
+    uint32_t address_words = 0;
     for (uint32_t i = 0; i < step->binding_count; i++) {
         const struct heed_step_binding *b = &step->bindings[step->bindings[i].bytes > 0 ? i : filled];
         uint32_t residual = 0;
@@ -50,6 +51,13 @@ static enum heed_status write_set(const heed_plan *plan, const struct heed_step 
         if (status)
             return status;
         bound->residual[i / 4] |= residual << (8 * (i % 4));
+        if (step->addresses >> i & 1) {
+            const VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
+                                                    .buffer = infos[i].buffer};
+            const uint64_t address = device->vk.GetBufferDeviceAddress(device->device, &info) + infos[i].offset;
+            bound->addresses[address_words++] = (uint32_t)address;
+            bound->addresses[address_words++] = (uint32_t)(address >> 32);
+        }
         writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                            .dstSet = bound->set,
                                            .dstBinding = i,
@@ -137,10 +145,14 @@ void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuff
         bound = pipeline;
         vk->CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &binding->steps[i].set, 0,
                                   NULL);
-        uint32_t push[HEED_PUSH_WORDS];
-        memcpy(push, step->push, step->push_words * sizeof *push);
+        uint32_t push[HEED_PUSH_WORDS + HEED_ADDRESS_WORDS], push_words = step->push_words;
+        memcpy(push, step->push, push_words * sizeof *push);
         memcpy(push, binding->steps[i].residual, sizeof binding->steps[i].residual);
-        vk->CmdPushConstants(commands, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * step->push_words, push);
+        if (step->addresses) {
+            memcpy(push + push_words, binding->steps[i].addresses, sizeof binding->steps[i].addresses);
+            push_words += HEED_ADDRESS_WORDS;
+        }
+        vk->CmdPushConstants(commands, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * push_words, push);
         vk->CmdDispatch(commands, step->groups[0], step->groups[1], step->groups[2]);
     }
 }

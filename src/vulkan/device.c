@@ -119,7 +119,8 @@ static enum heed_status create_layouts(struct heed_vk_device *device, uint32_t m
             return status;
         device->set_layouts[i] = set;
 
-        const VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = 4 * HEED_PUSH_WORDS};
+        const uint32_t push_words = HEED_PUSH_WORDS + (device->base.info.has_buffer_addresses ? HEED_ADDRESS_WORDS : 0);
+        const VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = 4 * push_words};
         const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
                                                  .setLayoutCount = 1,
                                                  .pSetLayouts = &set,
@@ -148,7 +149,10 @@ enum heed_status heed_vk_device_finish(struct heed_vk_device *device, const stru
         return heed_fail_memory(device->base.context);
     heed_limits_lower(&info->limits, wanted);
     if (info->limits.no_subgroups)
-        info->has_subgroups = info->has_subgroup_broadcast = false;
+        info->has_subgroups = info->has_subgroup_broadcast = info->has_buffer_addresses = false;
+    info->has_buffer_addresses =
+        info->has_buffer_addresses &&
+        heed_vk_load_addresses(&device->vk, device->instance, device->physical.api_version >= VK_API_VERSION_1_2);
     if (info->limits.no_matrix || !info->has_subgroups)
         info->matrix_shape_count = 0;
     if (info->matrix_shape_count == 0)

@@ -31,6 +31,13 @@ const char *heed_vk_load_device(struct heed_vk_functions *vk, VkInstance instanc
     return NULL;
 }
 
+bool heed_vk_load_addresses(struct heed_vk_functions *vk, VkInstance instance, bool core)
+{
+    const char *name = core ? "vkGetBufferDeviceAddress" : "vkGetBufferDeviceAddressKHR";
+    vk->GetBufferDeviceAddress = (PFN_vkGetBufferDeviceAddress)vk->GetInstanceProcAddr(instance, name);
+    return vk->GetBufferDeviceAddress != NULL;
+}
+
 const char *heed_vk_load_own(struct heed_vk_functions *vk, VkInstance instance)
 {
     HEED_VK_OWN_INSTANCE_FUNCTIONS(LOAD)

@@ -85,6 +85,7 @@
 struct heed_vk_functions {
     PFN_vkGetInstanceProcAddr GetInstanceProcAddr;
     PFN_vkEnumerateInstanceVersion EnumerateInstanceVersion; /* NULL: the loader is one of Vulkan 1.0 */
+    PFN_vkGetBufferDeviceAddress GetBufferDeviceAddress; /* NULL: not asked for */
     heed_vk_get_matrix_properties_fn GetPhysicalDeviceCooperativeMatrixPropertiesKHR; /* NULL: no driver has it */
 #define HEED_VK_MEMBER(name) PFN_vk##name name;
     HEED_VK_GLOBAL_FUNCTIONS(HEED_VK_MEMBER)
@@ -100,6 +101,8 @@ struct heed_vk_functions {
 const char *heed_vk_load_global(struct heed_vk_functions *vk, PFN_vkGetInstanceProcAddr get_instance_proc_addr);
 const char *heed_vk_load_physical(struct heed_vk_functions *vk, VkInstance instance);
 const char *heed_vk_load_device(struct heed_vk_functions *vk, VkInstance instance);
+/* Of Vulkan 1.2, or of its extension. False: there is no such function. */
+bool heed_vk_load_addresses(struct heed_vk_functions *vk, VkInstance instance, bool core);
 /* What own mode needs beyond the two above. */
 const char *heed_vk_load_own(struct heed_vk_functions *vk, VkInstance instance);
 

@@ -34,6 +34,7 @@ enum heed_status heed_vk_get_requirements(heed_context *context, VkInstance inst
 /* What the app says it enabled, of what heed can use. */
 struct declared {
     bool subgroups; /* full ones, of a controlled size */
+    bool addresses;
     bool matrix, matrix_bf16, matrix_reductions;
 };
 
@@ -48,7 +49,8 @@ static bool declares_extension(const struct heed_vk_import_desc *desc, const cha
 
 static struct declared read_declared(const struct heed_vk_import_desc *desc, uint32_t api_version)
 {
-    bool subgroups = false, memory_model = false, float16 = false, matrix = false, bf16 = false, second = false;
+    bool subgroups = false, addresses = false, memory_model = false, float16 = false, matrix = false, bf16 = false,
+         second = false;
     for (const VkBaseInStructure *s = desc->features ? desc->features->pNext : NULL; s; s = s->pNext) {
         const void *any = s;
         switch ((int)s->sType) {
@@ -64,13 +66,19 @@ static struct declared read_declared(const struct heed_vk_import_desc *desc, uin
         }
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES: {
             const VkPhysicalDeviceVulkan12Features *f = any;
-            memory_model = f->vulkanMemoryModel;
+            addresses = f->bufferDeviceAddress;
+            memory_model = f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope;
             float16 = f->shaderFloat16;
             break;
         }
-        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES:
-            memory_model = ((const VkPhysicalDeviceVulkanMemoryModelFeatures *)any)->vulkanMemoryModel;
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES:
+            addresses = ((const VkPhysicalDeviceBufferDeviceAddressFeatures *)any)->bufferDeviceAddress;
             break;
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES: {
+            const VkPhysicalDeviceVulkanMemoryModelFeatures *f = any;
+            memory_model = f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope;
+            break;
+        }
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES:
             float16 = ((const VkPhysicalDeviceShaderFloat16Int8Features *)any)->shaderFloat16;
             break;
@@ -94,8 +102,10 @@ static struct declared read_declared(const struct heed_vk_import_desc *desc, uin
     memory_model &=
         api_version >= VK_API_VERSION_1_2 || declares_extension(desc, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
     float16 &= api_version >= VK_API_VERSION_1_2 || declares_extension(desc, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
+    addresses &=
+        api_version >= VK_API_VERSION_1_2 || declares_extension(desc, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
     matrix &= subgroups && memory_model && float16 && declares_extension(desc, HEED_VK_COOPERATIVE_MATRIX);
-    return (struct declared){subgroups, matrix, matrix && bf16 && declares_extension(desc, HEED_VK_BFLOAT16),
+    return (struct declared){subgroups, addresses, matrix, matrix && bf16 && declares_extension(desc, HEED_VK_BFLOAT16),
                              matrix && second && declares_extension(desc, HEED_VK_COOPERATIVE_MATRIX_2)};
 }
 
@@ -141,6 +151,7 @@ static enum heed_status import(struct heed_vk_device *device, const struct heed_
     const struct declared declared = read_declared(desc, physical->api_version);
     device->base.info.has_subgroups = physical->subgroups_useful && declared.subgroups;
     device->base.info.has_subgroup_broadcast &= declared.subgroups;
+    device->base.info.has_buffer_addresses &= declared.addresses && desc->buffers_have_addresses;
     device->base.info.has_int64 = physical->int64_useful && desc->features && desc->features->features.shaderInt64;
     keep_matrix_shapes(&device->base.info, declared.matrix, declared.matrix_bf16);
     device->base.info.has_matrix_reductions &= declared.matrix_reductions;

@@ -40,13 +40,14 @@ enum heed_status heed_vk_memory_create(struct heed_vk_device *device, uint64_t b
         return heed_fail(context, HEED_ERR_DEVICE_MEMORY,
                          "vulkan: a buffer of %" PRIu64 " bytes is over the device's largest of %" PRIu64, bytes,
                          device->physical.max_allocation);
+    const bool addresses = device->base.info.has_buffer_addresses;
     /* Kernels touch whole vectors of four words. */
     memory->bytes = (bytes + 15) / 16 * 16;
-    const VkBufferCreateInfo buffer_info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                            .size = memory->bytes,
-                                            .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
-                                                     VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                                                     VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    const VkBufferCreateInfo buffer_info = {
+        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+        .size = memory->bytes,
+        .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                 VK_BUFFER_USAGE_TRANSFER_DST_BIT | (addresses ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0)};
     VkBuffer buffer;
     enum heed_status status =
         heed_vk_check(device, vk->CreateBuffer(device->device, &buffer_info, NULL, &buffer), "vkCreateBuffer");
@@ -68,8 +69,12 @@ enum heed_status heed_vk_memory_create(struct heed_vk_device *device, uint64_t b
         status = heed_fail(context, HEED_ERR_DEVICE_MEMORY,
                            "vulkan: no heap of the device can hold a buffer of %" PRIu64 " bytes", bytes);
     if (!status) {
-        const VkMemoryAllocateInfo info = {
-            .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = best};
+        const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                                 .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
+        const VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                           .pNext = addresses ? &flags : NULL,
+                                           .allocationSize = needs.size,
+                                           .memoryTypeIndex = best};
         VkDeviceMemory handle;
         status = heed_vk_check(device, vk->AllocateMemory(device->device, &info, NULL, &handle), "vkAllocateMemory");
         if (!status)

@@ -250,8 +250,9 @@ static enum heed_status describe_matrix(heed_context *context, const struct heed
     }
     vk->GetPhysicalDeviceFeatures2(physical->handle, &features);
     vk->GetPhysicalDeviceProperties2(physical->handle, &properties);
-    if (!matrix.cooperativeMatrix || !memory_model.vulkanMemoryModel || !float16.shaderFloat16 ||
-        !(stages.stages & VK_SHADER_STAGE_COMPUTE_BIT) ||
+    /* Where the memory model is enabled, the atomics of all kernels need its device scope. */
+    if (!matrix.cooperativeMatrix || !memory_model.vulkanMemoryModel || !memory_model.vulkanMemoryModelDeviceScope ||
+        !float16.shaderFloat16 || !(stages.stages & VK_SHADER_STAGE_COMPUTE_BIT) ||
         emulates_matrix(vk, physical->handle, physical->info.driver_id) || crashes_on_matrix(&physical->info))
         return HEED_OK;
     enum heed_status status =
@@ -298,6 +299,8 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
         heed_vk_has_extension(extensions, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     physical->pipeline_feedback_extension =
         heed_vk_has_extension(extensions, count, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
+    physical->buffer_address_extension =
+        heed_vk_has_extension(extensions, count, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
     const bool driver_properties = physical->api_version >= VK_API_VERSION_1_2 ||
                                    heed_vk_has_extension(extensions, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
     info->compute_units = count_cores(vk, handle, find_cores(extensions, count));
@@ -362,6 +365,17 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
     /* SPIR-V 1.5 is where the lane may be computed, if it comes out the same for all. */
     info->has_subgroup_broadcast = physical->subgroups_useful && physical->api_version >= VK_API_VERSION_1_2 &&
                                    (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT);
+    /* Software drivers check the bounds of other loads. */
+    if (physical->int64_useful && (core_1_2 || physical->buffer_address_extension) &&
+        (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+        (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT) &&
+        limits->maxPushConstantsSize >= 4 * (HEED_PUSH_WORDS + HEED_ADDRESS_WORDS)) {
+        VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+            .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
+        VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &address};
+        vk->GetPhysicalDeviceFeatures2(handle, &features);
+        info->has_buffer_addresses = address.bufferDeviceAddress;
+    }
     info->has_timestamps = physical->timestamp_bits > 0;
     memcpy(info->uuid, id.deviceUUID, sizeof info->uuid);
     describe_driver(&properties.properties, &driver, info);
@@ -392,6 +406,7 @@ void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_req
         .features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2},
         .subgroup_size_control = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT},
         .vulkan_memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES},
+        .buffer_device_address = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES},
         .float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES},
         .cooperative_matrix = {.sType = (VkStructureType)HEED_VK_COOPERATIVE_MATRIX_FEATURES},
         .bfloat16 = {.sType = (VkStructureType)HEED_VK_BFLOAT16_FEATURES},
@@ -400,6 +415,7 @@ void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_req
     add_extension(r, physical->portability_subset, "VK_KHR_portability_subset");
     add_extension(r, physical->subgroups_useful && physical->api_version < VK_API_VERSION_1_3,
                   VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    add_extension(r, physical->info.has_buffer_addresses && before_1_2, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
     add_extension(r, physical->pipeline_feedback_extension && physical->api_version < VK_API_VERSION_1_3,
                   VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
     add_extension(r, physical->matrix_useful, HEED_VK_COOPERATIVE_MATRIX);
@@ -414,11 +430,17 @@ void heed_vk_require(const struct heed_vk_physical *physical, struct heed_vk_req
     }
     if (physical->matrix_useful) { /* has subgroups */
         r->vulkan_memory_model.vulkanMemoryModel = VK_TRUE;
+        r->vulkan_memory_model.vulkanMemoryModelDeviceScope = VK_TRUE;
         r->float16.shaderFloat16 = VK_TRUE;
         r->cooperative_matrix.cooperativeMatrix = VK_TRUE;
         r->subgroup_size_control.pNext = &r->vulkan_memory_model;
         r->vulkan_memory_model.pNext = &r->float16;
         r->float16.pNext = &r->cooperative_matrix;
+    }
+    if (physical->info.has_buffer_addresses) {
+        r->buffer_device_address.bufferDeviceAddress = VK_TRUE;
+        r->buffer_device_address.pNext = r->features.pNext;
+        r->features.pNext = &r->buffer_device_address;
     }
     if (physical->matrix_bf16) {
         r->bfloat16.shaderBFloat16Type = VK_TRUE;

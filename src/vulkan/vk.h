@@ -23,13 +23,13 @@ struct heed_vk_physical {
     VkPhysicalDevice handle;
     const char *unusable; /* why heed cannot use it, or NULL */
     uint32_t api_version; /* what may be called: the lower of the instance's and the device's */
-    bool portability_subset, subgroup_size_control_extension;
+    bool portability_subset, subgroup_size_control_extension, buffer_address_extension;
     bool matrix_extension, bf16_extension, matrix_2_extension; /* with those that they need */
-    bool int64_useful;                     /* 64-bit integers can be enabled, and a kernel is faster with them */
-    bool subgroup_features;                /* full subgroups of a controlled size can be enabled */
-    bool subgroups_useful;                 /* and with them there is subgroup arithmetic in compute shaders */
-    bool matrix_useful; /* matrix units, the memory model and f16 that their kernels need, and shapes to use */
-    bool matrix_bf16;   /* among them shapes of bf16 */
+    bool int64_useful;      /* 64-bit integers can be enabled, and a kernel is faster with them */
+    bool subgroup_features; /* full subgroups of a controlled size can be enabled */
+    bool subgroups_useful;  /* and with them there is subgroup arithmetic in compute shaders */
+    bool matrix_useful;     /* matrix units, the memory model and f16 that their kernels need, and shapes to use */
+    bool matrix_bf16;       /* among them shapes of bf16 */
     uint32_t queue_family, timestamp_bits;
     double timestamp_period_ns;
     uint64_t atom, max_allocation;
@@ -159,7 +159,8 @@ void heed_vk_plan_release(heed_plan *plan);
 
 struct heed_vk_bound_step {
     VkDescriptorSet set;
-    uint32_t residual[2]; /* words 0 and 1 of the push block */
+    uint32_t residual[2];                   /* words 0 and 1 of the push block */
+    uint32_t addresses[HEED_ADDRESS_WORDS]; /* those behind it */
 };
 
 struct heed_vk_binding {

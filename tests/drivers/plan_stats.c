@@ -176,7 +176,8 @@ static void open_app(void)
                                              .api_version = VK_API_VERSION_1_1,
                                              .extensions = app.needs.extensions,
                                              .extension_count = app.needs.extension_count,
-                                             .features = &app.needs.features};
+                                             .features = &app.needs.features,
+                                             .buffers_have_addresses = true};
     if (heed_vk_import(app.context, &desc, &app.heed) != HEED_OK)
         give_up(app.message);
 }

@@ -41,6 +41,11 @@ void app_open(struct app *app, PFN_vkGetInstanceProcAddr loader_entry, heed_cont
     vk->GetDeviceQueue(app->device, 0, 0, &app->queue);
 }
 
+static bool has_addresses(const struct app *app)
+{
+    return app->requirements.buffer_device_address.bufferDeviceAddress;
+}
+
 struct heed_vk_import_desc app_desc(const struct app *app)
 {
     return (struct heed_vk_import_desc){.struct_size = sizeof(struct heed_vk_import_desc),
@@ -51,7 +56,8 @@ struct heed_vk_import_desc app_desc(const struct app *app)
                                         .api_version = VK_API_VERSION_1_1,
                                         .extensions = app->requirements.extensions,
                                         .extension_count = app->requirements.extension_count,
-                                        .features = &app->requirements.features};
+                                        .features = &app->requirements.features,
+                                        .buffers_have_addresses = has_addresses(app)};
 }
 
 void app_import(struct app *app, uint32_t min_offset_alignment)
@@ -73,7 +79,10 @@ struct app_buffer app_buffer(struct app *app, uint64_t bytes)
     const struct heed_vk_functions *vk = &app->vk;
     struct app_buffer buffer;
     const VkBufferCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = bytes, .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
+        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+        .size = bytes,
+        .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                 (has_addresses(app) ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0)};
     ck_assert_int_eq(vk->CreateBuffer(app->device, &info, NULL, &buffer.handle), VK_SUCCESS);
     VkMemoryRequirements needs;
     vk->GetBufferMemoryRequirements(app->device, buffer.handle, &needs);
@@ -83,8 +92,12 @@ struct app_buffer app_buffer(struct app *app, uint64_t bytes)
     uint32_t type = 0;
     while (!(needs.memoryTypeBits >> type & 1) || (memory.memoryTypes[type].propertyFlags & wanted) != wanted)
         ck_assert_uint_lt(++type, memory.memoryTypeCount);
-    const VkMemoryAllocateInfo allocate = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = type};
+    const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                             .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
+    const VkMemoryAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                           .pNext = has_addresses(app) ? &flags : NULL,
+                                           .allocationSize = needs.size,
+                                           .memoryTypeIndex = type};
     ck_assert_int_eq(vk->AllocateMemory(app->device, &allocate, NULL, &buffer.memory), VK_SUCCESS);
     ck_assert_int_eq(vk->BindBufferMemory(app->device, buffer.handle, buffer.memory, 0), VK_SUCCESS);
     void *map;
