@@ -84,7 +84,7 @@ struct heed_vk_import_desc {
     bool buffers_have_addresses;                /* every buffer that will be bound was made with
                                                    VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, its memory with
                                                    VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. Software drivers are then
-                                                   faster, up to 1.5 times, if bufferDeviceAddress is among `features`;
+                                                   up to twice as fast, if bufferDeviceAddress is among `features`;
                                                    elsewhere it changes nothing */
     VkPipelineCache pipeline_cache;             /* optional: used for every pipeline. Externally synchronised by the
                                                    app, unless it is used by one thread at a time. Without it heed has
