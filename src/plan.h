@@ -89,6 +89,12 @@ struct heed_step {
     struct heed_step_binding bindings[HEED_MAX_BINDINGS];
 };
 
+/* Words that a step pushes, with the addresses behind push_words. */
+static inline uint32_t heed_step_push_words(const struct heed_step *step)
+{
+    return step->push_words + (step->addresses ? HEED_ADDRESS_WORDS : 0);
+}
+
 enum { HEED_REFUSAL = 192 };
 
 struct heed_plan {

@@ -121,7 +121,7 @@ static void check_step(const heed_plan *plan, const struct heed_step *step)
     if (module->member_count > 0) {
         const struct spirv_member *last = &module->members[module->member_count - 1];
         check_at_most(plan, step, "the shader's push block is in what the step pushes",
-                      last->offset + 4 * last->elements, 4 * step->push_words);
+                      last->offset + 4 * last->elements, 4 * heed_step_push_words(step));
     }
 }
 
@@ -167,7 +167,7 @@ static void list_step(const heed_plan *plan, const struct heed_step *step)
     printf("%s\t%u\t", heed_kernel_name(v.kernel), v.subgroup_size);
     for (uint32_t i = 0; i < v.spec_count; i++)
         printf("%s%u", i ? "," : "", v.spec[i]);
-    printf("\t%u\t%u\t%s\t%s\t%s\n", step->binding_count, 4 * step->push_words, plan->kernel, lister.name,
+    printf("\t%u\t%u\t%s\t%s\t%s\n", step->binding_count, 4 * heed_step_push_words(step), plan->kernel, lister.name,
            plan->device->info.name);
 }
 

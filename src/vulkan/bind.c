@@ -145,14 +145,11 @@ void heed_vk_binding_record(const struct heed_vk_binding *binding, VkCommandBuff
         bound = pipeline;
         vk->CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &binding->steps[i].set, 0,
                                   NULL);
-        uint32_t push[HEED_PUSH_WORDS + HEED_ADDRESS_WORDS], push_words = step->push_words;
-        memcpy(push, step->push, push_words * sizeof *push);
+        uint32_t push[HEED_PUSH_WORDS + HEED_ADDRESS_WORDS];
+        memcpy(push, step->push, step->push_words * sizeof *push);
         memcpy(push, binding->steps[i].residual, sizeof binding->steps[i].residual);
-        if (step->addresses) {
-            memcpy(push + push_words, binding->steps[i].addresses, sizeof binding->steps[i].addresses);
-            push_words += HEED_ADDRESS_WORDS;
-        }
-        vk->CmdPushConstants(commands, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * push_words, push);
+        memcpy(push + step->push_words, binding->steps[i].addresses, sizeof binding->steps[i].addresses);
+        vk->CmdPushConstants(commands, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, 4 * heed_step_push_words(step), push);
         vk->CmdDispatch(commands, step->groups[0], step->groups[1], step->groups[2]);
     }
 }
