@@ -1,8 +1,8 @@
 #version 450
 // SPDX-License-Identifier: MIT
-// Fused attention for software drivers and many queries: a lane owns BR rows with their queries and outputs. BC keys
-// and values at a time are staged in shared memory and read from there at addresses that are constants, so that one
-// load feeds a whole vector. Measurements stand in src/select_attention.c.
+// Fused attention for software drivers: a lane owns BR rows with their queries and outputs. BC keys and values at a time
+// are the same for all lanes, so that one load feeds a whole vector: of shared memory, where they were staged, of a
+// subgroup's registers, or of their own place in memory. Measurements stand in src/select_attention.c.
 //
 //   groups.x  row blocks x slices of the output's features      groups.y  heads      groups.z  batches x key splits
 #extension GL_GOOGLE_include_directive : require

@@ -1,16 +1,20 @@
 #version 450
 // SPDX-License-Identifier: MIT
 // From scores to weights: masks, biases, softcap, sink and the numerically stable softmax of a row, and its lse and
-// entropy. A lane owns every LANES-th key of a row, which may be rewritten in place. Rows of up to BC keys a lane are
-// read once and written once; BC 0 is for longer ones, which take three passes.
+// entropy. A lane owns every LANES-th run of RUN keys of a row, which may be rewritten in place. Rows of up to BC keys a
+// lane are read once and written once; BC 0 is for longer ones, which take three passes.
 //
 //   HEED_SUBGROUP  a subgroup owns a row, BR rows a work group; else a work group owns a row
+//   HEED_INT64     runs of two keys, in words of 64 bits: keys come in pairs
 //   groups.x  row blocks      groups.y  heads      groups.z  batches
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #ifdef HEED_SUBGROUP
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
+#endif
+#ifdef HEED_INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 #endif
 #include "abi.h"
 #define HEED_ATTN_TERMS
@@ -74,11 +78,6 @@ struct Row {
     uint row, scores, weights; // where it is
 };
 
-float logit(Sequence s, Row r, uint j)
-{
-    return TERMS ? weights[r.weights + j] : attn_logit(s, r.row, j, scores[r.scores + j]);
-}
-
 // The weight before it is divided by the sum.
 float unscaled(float x, float m)
 {
@@ -102,6 +101,80 @@ float larger(float m, float x)
     return x > m ? x : m;
 }
 
+#ifdef HEED_INT64
+#include "pairs.glsl"
+HEED_PAIRS(readonly, scores, HEED_ATTN_Q)
+HEED_PAIRS(, weights, HEED_ATTN_O)
+#define RUN 2u
+#define REALS vec2
+
+vec2 load_scores(uint i)
+{
+    return uintBitsToFloat(HEED_LOAD_PAIR(scores, i));
+}
+
+vec2 load_weights(uint i)
+{
+    return uintBitsToFloat(HEED_LOAD_PAIR(weights, i));
+}
+
+void store_weights(uint i, vec2 x)
+{
+    HEED_STORE_PAIR(weights, i, floatBitsToUint(x));
+}
+
+vec2 logits(Sequence s, Row r, uint j, vec2 x)
+{
+    return vec2(attn_logit(s, r.row, j, x.x), attn_logit(s, r.row, j + 1u, x.y));
+}
+
+vec2 unscaled(vec2 x, float m)
+{
+    return vec2(unscaled(x.x, m), unscaled(x.y, m));
+}
+
+vec2 weighted(vec2 p, vec2 x, float m)
+{
+    return vec2(weighted(p.x, x.x, m), weighted(p.y, x.y, m));
+}
+
+vec2 scaled(vec2 p, float factor)
+{
+    return vec2(scaled(p.x, factor), scaled(p.y, factor));
+}
+
+vec2 larger(vec2 m, vec2 x)
+{
+    return vec2(larger(m.x, x.x), larger(m.y, x.y));
+}
+
+float largest(vec2 x)
+{
+    return larger(x.x, x.y);
+}
+
+float total(vec2 x)
+{
+    return x.x + x.y;
+}
+#else
+#define RUN 1u
+#define REALS float
+#define load_scores(i) scores[i]
+#define load_weights(i) weights[i]
+#define store_weights(i, x) weights[i] = x
+#define logits(s, r, j, x) attn_logit(s, (r).row, j, x)
+#define largest(x) (x)
+#define total(x) (x)
+#endif
+
+const uint KEPT = BC > RUN ? BC / RUN : 1u; // runs
+
+REALS load_logits(Sequence s, Row r, uint j)
+{
+    return TERMS ? load_weights(r.weights + j) : logits(s, r, j, load_scores(r.scores + j));
+}
+
 void softmax(Sequence s, Row r, uint t)
 {
     if (TERMS)
@@ -109,67 +182,72 @@ void softmax(Sequence s, Row r, uint t)
             weights[r.weights + j] = attn_logit(s, r.row, j, scores[r.scores + j]);
 
     // Four maxima and four sums, so that one operation does not wait for the other.
-    vec4 top = vec4(HEED_RULED_OUT);
-    float kept[BC > 0u ? BC : 1u];
+    REALS top[4], sum[4], entropy[4];
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        top[i] = REALS(HEED_RULED_OUT);
+        sum[i] = entropy[i] = REALS(0.0);
+    }
+    REALS kept[KEPT];
+    const uint STEP = RUN * LANES, first = RUN * t;
     uint rolled = push.keys - push.keys % (UNROLL * LANES), j;
     if (BC > 0u) {
-        [[unroll]] for (uint i = 0u; i < BC; i++) {
-            j = i * LANES + t;
-            kept[i] = HEED_RULED_OUT;
+        [[unroll]] for (uint i = 0u; i < KEPT; i++) {
+            j = i * STEP + first;
+            kept[i] = REALS(HEED_RULED_OUT);
             if (j < push.keys)
-                kept[i] = logit(s, r, j);
+                kept[i] = load_logits(s, r, j);
             top[i % 4u] = larger(top[i % 4u], kept[i]);
         }
     } else {
-        [[dont_unroll]] for (j = t; j < rolled; j += UNROLL * LANES)
-            [[unroll]] for (uint i = 0u; i < UNROLL; i++)
-                top[i % 4u] = larger(top[i % 4u], logit(s, r, j + i * LANES));
-        [[dont_unroll]] for (; j < push.keys; j += LANES)
-            top.x = larger(top.x, logit(s, r, j));
+        [[dont_unroll]] for (j = first; j < rolled; j += UNROLL * LANES)
+            [[unroll]] for (uint i = 0u; i < UNROLL / RUN; i++)
+                top[i % 4u] = larger(top[i % 4u], load_logits(s, r, j + i * STEP));
+        [[dont_unroll]] for (; j < push.keys; j += STEP)
+            top[0] = larger(top[0], load_logits(s, r, j));
     }
-    float m = row_max(t, larger(larger(top.x, top.y), larger(top.z, top.w)));
+    float m = row_max(t, largest(larger(larger(top[0], top[1]), larger(top[2], top[3]))));
 
-    vec4 sum = vec4(0.0), entropy = vec4(0.0);
-    float x, p;
+    REALS x, p;
     if (BC > 0u) {
-        [[unroll]] for (uint i = 0u; i < BC; i++) {
+        [[unroll]] for (uint i = 0u; i < KEPT; i++) {
             x = kept[i];
             kept[i] = unscaled(x, m);
             sum[i % 4u] += kept[i];
             entropy[i % 4u] += weighted(kept[i], x, m);
         }
     } else {
-        [[dont_unroll]] for (j = t; j < rolled; j += UNROLL * LANES)
-            [[unroll]] for (uint i = 0u; i < UNROLL; i++) {
-                x = logit(s, r, j + i * LANES);
+        [[dont_unroll]] for (j = first; j < rolled; j += UNROLL * LANES)
+            [[unroll]] for (uint i = 0u; i < UNROLL / RUN; i++) {
+                x = load_logits(s, r, j + i * STEP);
                 p = unscaled(x, m);
-                weights[r.weights + j + i * LANES] = p;
+                store_weights(r.weights + j + i * STEP, p);
                 sum[i % 4u] += p;
                 entropy[i % 4u] += weighted(p, x, m);
             }
-        [[dont_unroll]] for (; j < push.keys; j += LANES) {
-            x = logit(s, r, j);
+        [[dont_unroll]] for (; j < push.keys; j += STEP) {
+            x = load_logits(s, r, j);
             p = unscaled(x, m);
-            weights[r.weights + j] = p;
-            sum.x += p;
-            entropy.x += weighted(p, x, m);
+            store_weights(r.weights + j, p);
+            sum[0] += p;
+            entropy[0] += weighted(p, x, m);
         }
     }
-    vec2 sums = row_sum(t, vec2((sum.x + sum.y) + (sum.z + sum.w), (entropy.x + entropy.y) + (entropy.z + entropy.w)));
+    vec2 sums = row_sum(t, vec2(total((sum[0] + sum[1]) + (sum[2] + sum[3])),
+                                total((entropy[0] + entropy[1]) + (entropy[2] + entropy[3]))));
     RowEnd end = row_end(s, m, sums.x, sums.y);
 
     if (BC > 0u) {
-        [[unroll]] for (uint i = 0u; i < BC; i++) {
-            j = i * LANES + t;
+        [[unroll]] for (uint i = 0u; i < KEPT; i++) {
+            j = i * STEP + first;
             if (j < push.keys)
-                weights[r.weights + j] = scaled(kept[i], end.factor);
+                store_weights(r.weights + j, scaled(kept[i], end.factor));
         }
     } else {
-        [[dont_unroll]] for (j = t; j < rolled; j += UNROLL * LANES)
-            [[unroll]] for (uint i = 0u; i < UNROLL; i++)
-                weights[r.weights + j + i * LANES] = scaled(weights[r.weights + j + i * LANES], end.factor);
-        [[dont_unroll]] for (; j < push.keys; j += LANES)
-            weights[r.weights + j] = scaled(weights[r.weights + j], end.factor);
+        [[dont_unroll]] for (j = first; j < rolled; j += UNROLL * LANES)
+            [[unroll]] for (uint i = 0u; i < UNROLL / RUN; i++)
+                store_weights(r.weights + j + i * STEP, scaled(load_weights(r.weights + j + i * STEP), end.factor));
+        [[dont_unroll]] for (; j < push.keys; j += STEP)
+            store_weights(r.weights + j, scaled(load_weights(r.weights + j), end.factor));
     }
     if (t == 0u) {
         if (flag(HEED_ATTN_WRITE_LSE))

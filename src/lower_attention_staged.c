@@ -104,21 +104,31 @@ static struct stage lanes_aggregate(const struct heed_plan *plan, bool int64)
 
 /* Subgroups need no barrier, and on software drivers no number of an invocation, which takes divisions: lavapipe 26.1,
  * 8192 rows of 1024 keys, CPU time: 59 ms by work groups of 64, 17 ms by subgroups, 21 ms with one row a group. Keys
- * that are kept in registers are read once; beyond 16 the code is too long for the instruction cache. */
-static struct stage softmax_stage(const heed_plan *plan, bool lanes)
+ * that are kept in registers are read once, others three times. 26.1.6 on a Zen 3, ms (first run in s) with 16 keys a
+ * lane at most against 128, in words of 64 bits: 8 lanes, 32768 rows of 256 keys 72 : 26 (0.2 : 0.5), 16384 of 512 40 :
+ * 21 (0.4 : 0.9), 8192 of 1024 57 : 30 (0.4 : 2.7); 16 lanes 8192 of 1024 58 : 23 (0.8 : 2.1). Words of 32 against 64
+ * bits, neither keeping any, 8 lanes: 8192 of 1024 85 : 58. */
+static struct stage softmax_stage(const heed_plan *plan, bool lanes, bool int64)
 {
-    enum { KEPT = 16, ROWS = 8, MANY_ROWS = 1024 };
+    enum { KEPT_LOADS = 64, SHORT_CODE_LOADS = 16, ROWS = 8, MANY_ROWS = 1024 };
+    const bool short_code = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
+    const uint32_t most = short_code ? SHORT_CODE_LOADS : int64 ? 2 * KEPT_LOADS : KEPT_LOADS;
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
     if (!lanes || !plan->device->info.has_subgroups || limits->no_subgroups)
         return (struct stage){HEED_KERNEL_ATTN_SOFTMAX, 64, 1, 0, 1, UINT32_MAX, 8 * 64};
     uint32_t rows = plan->problem.attention.rows < MANY_ROWS ? 1 : ROWS, kept = 2;
-    while (kept < KEPT && kept * limits->subgroup_size_min < d->len_kv)
+    while (kept < most && kept * limits->subgroup_size_min < d->len_kv)
         kept *= 2;
     if (kept * limits->subgroup_size_min < d->len_kv)
         kept = 0;
-    return (struct stage){
-        HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP, limits->subgroup_size_max, rows, kept, rows, UINT32_MAX, 0};
+    return (struct stage){int64 ? HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP_INT64 : HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP,
+                          limits->subgroup_size_max,
+                          rows,
+                          kept,
+                          rows,
+                          UINT32_MAX,
+                          0};
 }
 
 struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, enum stage_kernels kernels)
@@ -130,7 +140,7 @@ struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, enum st
             return lanes_scores(plan, kernels == STAGES_LANES_INT64);
         return (struct stage){HEED_KERNEL_ATTN_SCORES, GROUP, ROWS, 1, ROWS, GROUP, 0};
     case HEED_OP_SOFTMAX:
-        return softmax_stage(plan, kernels != STAGES_PLAIN);
+        return softmax_stage(plan, kernels != STAGES_PLAIN, kernels == STAGES_LANES_INT64);
     default:
         if (kernels != STAGES_PLAIN)
             return lanes_aggregate(plan, kernels == STAGES_LANES_INT64);

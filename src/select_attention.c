@@ -662,7 +662,7 @@ static const struct heed_candidate attention[] = {
     STAGED("attn_staged"),
 };
 static const struct heed_candidate scores[] = {STAGED_INT64("attn_scores"), STAGED("attn_scores")};
-static const struct heed_candidate softmax[] = {STAGED("attn_softmax")};
+static const struct heed_candidate softmax[] = {STAGED_INT64("attn_softmax"), STAGED("attn_softmax")};
 static const struct heed_candidate aggregate[] = {STAGED_INT64("attn_aggregate"), STAGED("attn_aggregate")};
 
 #define LIST(rows) (*count = sizeof(rows) / sizeof *(rows), (rows))
