@@ -60,8 +60,9 @@
     HEED_F(scale) HEED_F(softcap) \
     HEED_I(window_left) HEED_I(window_right)
 
-/* Behind it in kernels that load by address: where the bindings of keys and values begin, low word first. */
-#define HEED_ATTN_ADDRESSES HEED_U_ARRAY(k_address, 2) HEED_U_ARRAY(v_address, 2)
+/* Behind it in kernels that load by address: where two bindings begin, low word first. attn_lanes: k and v; scores: q;
+ * aggregate: v. */
+#define HEED_ATTN_ADDRESSES HEED_U_ARRAY(address0, 2) HEED_U_ARRAY(address1, 2)
 
 /* Bindings of the attention kernels. */
 #define HEED_ATTN_Q 0

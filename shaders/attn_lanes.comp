@@ -132,6 +132,7 @@ void main()
 
     uint k_base = k_begin(s), v_base = v_begin(s);
 #ifdef HEED_ADDRESS
+    uint64_t all_k = heed_base(push.address0), all_v = heed_base(push.address1);
     if (range.first < range.end) // the body of a loop runs in lavapipe though no lane takes it, that of a branch does not
 #endif
     [[dont_unroll]] for (uint key = range.first; key < range.end; key += KEYS) {
@@ -140,8 +141,8 @@ void main()
         uint64_t at_k[KEYS], at_v[KEYS];
         [[unroll]] for (uint c = 0u; c < KEYS; c++) {
             uint row = min(key + c, range.end - 1u);
-            at_k[c] = heed_address(push.k_address, k_base + row * push.k_stride_row);
-            at_v[c] = heed_address(push.v_address, v_base + row * push.v_stride_row);
+            at_k[c] = heed_address(all_k, k_base + row * push.k_stride_row);
+            at_v[c] = heed_address(all_v, v_base + row * push.v_stride_row);
         }
 #elif defined(HEED_BROADCAST)
         vec4 stage_k[(K_STAGED + SUBGROUP - 1u) / SUBGROUP], stage_v[(V_STAGED + SUBGROUP - 1u) / SUBGROUP];

@@ -8,7 +8,8 @@
 #include "rate.h"
 
 /* Which kernels do the three stages: those for software drivers, with 64-bit integers or without, or the others. */
-enum stage_kernels { STAGES_PLAIN, STAGES_LANES, STAGES_LANES_INT64 };
+/* Each what the one before it is, and more. */
+enum stage_kernels { STAGES_PLAIN, STAGES_LANES, STAGES_LANES_INT64, STAGES_LANES_ADDRESS };
 
 /* What a lane of a kernel for software drivers keeps to itself. */
 enum lane_owns { LANE_OWNS_NOTHING, LANE_OWNS_ROWS, LANE_OWNS_KEYS };

@@ -20,7 +20,7 @@ static uint32_t floor_power(uint32_t n)
  * run 5.8 : 4.2 and 28 : 20 s. */
 enum { LANES_FEATURES = 512, LANES_COLUMNS = 8, LANES_GROUP = 32, LANES_SHARED = 16384 };
 
-static struct stage lanes_scores(const struct heed_plan *plan, bool int64)
+static struct stage lanes_scores(const struct heed_plan *plan, enum stage_kernels kernels)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
@@ -34,17 +34,20 @@ static struct stage lanes_scores(const struct heed_plan *plan, bool int64)
         group *= 2;
     if (d->len_kv > 0)
         keys = ceil_div(d->len_kv, group * ceil_div(d->len_kv, group * keys));
+    const bool int64 = kernels >= STAGES_LANES_INT64, address = kernels >= STAGES_LANES_ADDRESS;
     if (int64) /* pairs */
         keys += keys & 1;
     uint32_t rows = floor_power(LANES_SHARED / (16 * vectors));
     return (struct stage){
-        .kernel = int64 ? HEED_KERNEL_ATTN_SCORES_LANES_INT64 : HEED_KERNEL_ATTN_SCORES_LANES,
+        .kernel = address ? HEED_KERNEL_ATTN_SCORES_LANES_ADDRESS
+                  : int64 ? HEED_KERNEL_ATTN_SCORES_LANES_INT64
+                          : HEED_KERNEL_ATTN_SCORES_LANES,
         .group = group,
         .br = rows,
         .bc = keys,
         .rows = rows,
         .columns = group * keys,
-        .shared_bytes = 16 * rows * vectors + 4 * group + 12,
+        .shared_bytes = address ? 0 : 16 * rows * vectors + 4 * group + 12,
     };
 }
 
@@ -71,11 +74,12 @@ static uint32_t lanes_keys(uint32_t len_kv, uint32_t most)
  * : 286. */
 enum { AGGREGATE_ROWS = 4, AGGREGATE_SHORT_CODE_ROWS = 8, AGGREGATE_GROUP = 128 };
 
-static struct stage lanes_aggregate(const struct heed_plan *plan, bool int64)
+static struct stage lanes_aggregate(const struct heed_plan *plan, enum stage_kernels kernels)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
     const bool short_code = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
+    const bool address = kernels >= STAGES_LANES_ADDRESS;
     uint32_t rows = 1, most_rows = short_code ? AGGREGATE_SHORT_CODE_ROWS : AGGREGATE_ROWS, slice = 4;
     uint32_t group = limits->subgroup_size_max > 8 ? limits->subgroup_size_max : 8;
     while (rows < most_rows && group * rows < d->len_q)
@@ -92,13 +96,15 @@ static struct stage lanes_aggregate(const struct heed_plan *plan, bool int64)
         most -= 4;
     uint32_t keys = short_code ? LEAST_KEYS : lanes_keys(d->len_kv, most);
     return (struct stage){
-        .kernel = int64 ? HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64 : HEED_KERNEL_ATTN_AGGREGATE_LANES,
+        .kernel = address                         ? HEED_KERNEL_ATTN_AGGREGATE_LANES_ADDRESS
+                  : kernels >= STAGES_LANES_INT64 ? HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64
+                                                  : HEED_KERNEL_ATTN_AGGREGATE_LANES,
         .group = group,
         .br = rows,
         .bc = keys,
         .rows = group * rows,
         .columns = slice,
-        .shared_bytes = fixed + 4 * slice * keys,
+        .shared_bytes = address ? 0 : fixed + 4 * slice * keys,
     };
 }
 
@@ -137,13 +143,13 @@ struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, enum st
     switch (stage) {
     case HEED_OP_SCORES:
         if (kernels != STAGES_PLAIN)
-            return lanes_scores(plan, kernels == STAGES_LANES_INT64);
+            return lanes_scores(plan, kernels);
         return (struct stage){HEED_KERNEL_ATTN_SCORES, GROUP, ROWS, 1, ROWS, GROUP, 0};
     case HEED_OP_SOFTMAX:
-        return softmax_stage(plan, kernels != STAGES_PLAIN, kernels == STAGES_LANES_INT64);
+        return softmax_stage(plan, kernels != STAGES_PLAIN, kernels >= STAGES_LANES_INT64);
     default:
         if (kernels != STAGES_PLAIN)
-            return lanes_aggregate(plan, kernels == STAGES_LANES_INT64);
+            return lanes_aggregate(plan, kernels);
         return (struct stage){HEED_KERNEL_ATTN_AGGREGATE, GROUP, ROWS, KEYS, ROWS, 4 * GROUP, 4 * ROWS * KEYS};
     }
 }
@@ -209,8 +215,12 @@ static enum heed_status emit_stage(struct lowering *l, const struct part *part, 
     if (!step)
         return heed_fail_memory(l->plan->device->context);
     heed_lower_describe(l, step, part, 0, d->len_kv, in, out, s.br, s.bc);
-    if (s.kernel == HEED_KERNEL_ATTN_AGGREGATE_LANES || s.kernel == HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64)
+    if (stage == HEED_OP_AGGREGATE && s.kernel != HEED_KERNEL_ATTN_AGGREGATE)
         step->spec[HEED_SPEC_DIM_V_SLICE] = s.columns;
+    if (s.kernel == HEED_KERNEL_ATTN_SCORES_LANES_ADDRESS)
+        step->addresses = 1u << HEED_ATTN_Q;
+    if (s.kernel == HEED_KERNEL_ATTN_AGGREGATE_LANES_ADDRESS)
+        step->addresses = 1u << HEED_ATTN_V;
     struct part place = *part;
     if (l->matrix_scratch && d->total_q == 0)
         place.batch0 = place.head0 = place.row0 = 0;

@@ -563,12 +563,22 @@ static bool prefers_held(const struct heed_candidate *self, const heed_plan *pla
 static bool stages_fit(const heed_plan *plan, enum stage_kernels kernels, char *why, size_t why_size)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
-    if (kernels == STAGES_LANES_INT64 && !heed_lower_is_vector(d, 4)) {
+    if (kernels >= STAGES_LANES_INT64 && !heed_lower_is_vector(d, 4)) {
         snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them");
         return false;
     }
-    if (kernels == STAGES_LANES_INT64 && d->len_kv % 2 != 0) {
+    if (kernels >= STAGES_LANES_INT64 && d->len_kv % 2 != 0) {
         snprintf(why, why_size, "len_kv %u is odd, and it takes keys in pairs", d->len_kv);
+        return false;
+    }
+    const bool aggregates = plan->op == HEED_OP_ATTENTION || plan->op == HEED_OP_AGGREGATE;
+    if (kernels >= STAGES_LANES_ADDRESS && plan->op != HEED_OP_AGGREGATE && d->q.dtype != HEED_F32) {
+        snprintf(why, why_size, "queries are %s: by their addresses f32 is loaded", heed_dtype_name(d->q.dtype));
+        return false;
+    }
+    if (kernels >= STAGES_LANES_ADDRESS && aggregates && (d->v.dtype != HEED_F32 || d->o.dtype != HEED_F32)) {
+        snprintf(why, why_size, "values are %s and o is %s: by their addresses f32 is loaded, and o has the sums",
+                 heed_dtype_name(d->v.dtype), heed_dtype_name(d->o.dtype));
         return false;
     }
     for (enum heed_op stage = HEED_OP_SCORES; stage <= HEED_OP_AGGREGATE; stage++) {
@@ -605,7 +615,7 @@ enum stage_kernels heed_lower_preferred_stages(const heed_plan *plan)
 {
     char why[256];
     if (prefers_stages(NULL, plan))
-        for (enum stage_kernels kernels = STAGES_LANES_INT64; kernels > STAGES_PLAIN; kernels--)
+        for (enum stage_kernels kernels = STAGES_LANES_ADDRESS; kernels > STAGES_PLAIN; kernels--)
             if (stages_fit(plan, kernels, why, sizeof why))
                 return kernels;
     return STAGES_PLAIN;
@@ -615,6 +625,7 @@ enum stage_kernels heed_lower_preferred_stages(const heed_plan *plan)
     {                                                                                                                  \
         name, accepts_staged, heed_lower_staged, &(const struct tile){.stages = kernels}, prefers                      \
     }
+#define STAGED_ADDRESS(name) STAGED_BY(name "__lanes_address", STAGES_LANES_ADDRESS, prefers_stages)
 #define STAGED_INT64(name) STAGED_BY(name "__lanes_int64", STAGES_LANES_INT64, prefers_stages)
 #define STAGED(name)                                                                                                   \
     STAGED_BY(name "__lanes", STAGES_LANES, prefers_stages), STAGED_BY(name "__plain", STAGES_PLAIN, NULL)
@@ -658,12 +669,15 @@ static const struct heed_candidate attention[] = {
     SUBGROUP_TILE("attn_fused__subgroup_1x256", 64, 1, 256),
     TILE("attn_fused__plain_4x128", 128, 4, 128),
     TILE("attn_fused__plain_1x256", 64, 1, 256),
+    STAGED_ADDRESS("attn_staged"),
     STAGED_INT64("attn_staged"),
     STAGED("attn_staged"),
 };
-static const struct heed_candidate scores[] = {STAGED_INT64("attn_scores"), STAGED("attn_scores")};
+static const struct heed_candidate scores[] = {STAGED_ADDRESS("attn_scores"), STAGED_INT64("attn_scores"),
+                                               STAGED("attn_scores")};
 static const struct heed_candidate softmax[] = {STAGED_INT64("attn_softmax"), STAGED("attn_softmax")};
-static const struct heed_candidate aggregate[] = {STAGED_INT64("attn_aggregate"), STAGED("attn_aggregate")};
+static const struct heed_candidate aggregate[] = {STAGED_ADDRESS("attn_aggregate"), STAGED_INT64("attn_aggregate"),
+                                                  STAGED("attn_aggregate")};
 
 #define LIST(rows) (*count = sizeof(rows) / sizeof *(rows), (rows))
 
