@@ -155,6 +155,8 @@ struct heed_pack_push { HEED_PACK_PUSH };
 #endif
 #if !defined(VULKAN) && !defined(__OPENCL_VERSION__)
 _Static_assert(sizeof(struct heed_attn_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
+_Static_assert(sizeof(struct heed_attn_address_push) == sizeof(struct heed_attn_push) + 4 * HEED_ADDRESS_WORDS,
+               "addresses follow the push block");
 _Static_assert(sizeof(struct heed_pack_push) <= 4 * HEED_PUSH_WORDS, "push constants: 128 bytes are guaranteed");
 #endif
 

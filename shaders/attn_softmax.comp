@@ -128,6 +128,16 @@ vec2 logits(Sequence s, Row r, uint j, vec2 x)
     return vec2(attn_logit(s, r.row, j, x.x), attn_logit(s, r.row, j + 1u, x.y));
 }
 
+// The same, as code that is here once.
+vec2 long_logits(Sequence s, Row r, uint j, vec2 x)
+{
+    [[dont_unroll]] for (uint i = 0u; i < 2u; i++) {
+        float y = attn_logit(s, r.row, j + i, i == 0u ? x.x : x.y);
+        x = i == 0u ? vec2(y, x.y) : vec2(x.x, y);
+    }
+    return x;
+}
+
 vec2 unscaled(vec2 x, float m)
 {
     return vec2(unscaled(x.x, m), unscaled(x.y, m));
@@ -164,6 +174,7 @@ float total(vec2 x)
 #define load_weights(i) weights[i]
 #define store_weights(i, x) weights[i] = x
 #define logits(s, r, j, x) attn_logit(s, (r).row, j, x)
+#define long_logits logits
 #define largest(x) (x)
 #define total(x) (x)
 #endif
@@ -177,9 +188,10 @@ REALS load_logits(Sequence s, Row r, uint j)
 
 void softmax(Sequence s, Row r, uint t)
 {
+    const uint STEP = RUN * LANES, first = RUN * t;
     if (TERMS)
-        [[dont_unroll]] for (uint j = t; j < push.keys; j += LANES)
-            weights[r.weights + j] = attn_logit(s, r.row, j, scores[r.scores + j]);
+        [[dont_unroll]] for (uint j = first; j < push.keys; j += STEP)
+            store_weights(r.weights + j, long_logits(s, r, j, load_scores(r.scores + j)));
 
     // Four maxima and four sums, so that one operation does not wait for the other.
     REALS top[4], sum[4], entropy[4];
@@ -188,7 +200,6 @@ void softmax(Sequence s, Row r, uint t)
         sum[i] = entropy[i] = REALS(0.0);
     }
     REALS kept[KEPT];
-    const uint STEP = RUN * LANES, first = RUN * t;
     uint rolled = push.keys - push.keys % (UNROLL * LANES), j;
     if (BC > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; i++) {

@@ -86,8 +86,6 @@ enum heed_status heed_lower_emit_fused(struct lowering *l, const struct part *pa
         step->spec[HEED_SPEC_DIM_V_SLICE] = slice;
         if (tile->by_word)
             step->spec[HEED_SPEC_BY_WORD] = 1;
-        if (tile->address)
-            step->addresses = 1u << HEED_ATTN_K | 1u << HEED_ATTN_V;
         if (tile->touches)
             step->spec[HEED_SPEC_TOUCH] = 1;
         if (tile->lanes > 0) {

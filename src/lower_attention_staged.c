@@ -220,10 +220,6 @@ static enum heed_status emit_stage(struct lowering *l, const struct part *part, 
     heed_lower_describe(l, step, part, 0, d->len_kv, in, out, s.br, s.bc);
     if (stage == HEED_OP_AGGREGATE && s.kernel != HEED_KERNEL_ATTN_AGGREGATE)
         step->spec[HEED_SPEC_DIM_V_SLICE] = s.columns;
-    if (s.kernel == HEED_KERNEL_ATTN_SCORES_LANES_ADDRESS)
-        step->addresses = 1u << HEED_ATTN_Q;
-    if (s.kernel == HEED_KERNEL_ATTN_AGGREGATE_LANES_ADDRESS)
-        step->addresses = 1u << HEED_ATTN_V;
     struct part place = *part;
     if (l->matrix_scratch && d->total_q == 0)
         place.batch0 = place.head0 = place.row0 = 0;

@@ -12,7 +12,8 @@ static const struct {
     const char *name;
     uint32_t writes;
     bool opencl_only;
-    bool int64, broadcast, address; /* what it has: 64-bit integers, subgroups that read any lane's value, addresses */
+    bool int64, broadcast; /* what it has: 64-bit integers, subgroups that read any lane's value */
+    uint32_t addresses;    /* bindings that it loads by address */
 } kernels[HEED_KERNEL_COUNT] = {
     [HEED_KERNEL_ATTN_FUSED] = {"attn_fused", ATTN_OUT},
     [HEED_KERNEL_ATTN_FUSED_SUBGROUP] = {"attn_fused_subgroup", ATTN_OUT},
@@ -25,7 +26,8 @@ static const struct {
     [HEED_KERNEL_ATTN_LANES] = {"attn_lanes", ATTN_OUT},
     [HEED_KERNEL_ATTN_LANES_INT64] = {"attn_lanes_int64", ATTN_OUT, .int64 = true},
     [HEED_KERNEL_ATTN_LANES_BROADCAST] = {"attn_lanes_broadcast", ATTN_OUT, .broadcast = true},
-    [HEED_KERNEL_ATTN_LANES_ADDRESS] = {"attn_lanes_address", ATTN_OUT, .int64 = true, .address = true},
+    [HEED_KERNEL_ATTN_LANES_ADDRESS] = {"attn_lanes_address", ATTN_OUT, .int64 = true,
+                                        .addresses = BIT(HEED_ATTN_K) | BIT(HEED_ATTN_V)},
     [HEED_KERNEL_ATTN_KEYS] = {"attn_keys", ATTN_OUT},
     [HEED_KERNEL_ATTN_KEYS_INT64] = {"attn_keys_int64", ATTN_OUT, .int64 = true},
     [HEED_KERNEL_ATTN_ROWS] = {"attn_rows", ATTN_OUT, true},
@@ -35,7 +37,7 @@ static const struct {
     [HEED_KERNEL_ATTN_SCORES_LANES] = {"attn_scores_lanes", BIT(HEED_ATTN_O)},
     [HEED_KERNEL_ATTN_SCORES_LANES_INT64] = {"attn_scores_lanes_int64", BIT(HEED_ATTN_O), .int64 = true},
     [HEED_KERNEL_ATTN_SCORES_LANES_ADDRESS] = {"attn_scores_lanes_address", BIT(HEED_ATTN_O), .int64 = true,
-                                               .address = true},
+                                               .addresses = BIT(HEED_ATTN_Q)},
     [HEED_KERNEL_ATTN_SOFTMAX] = {"attn_softmax", ATTN_OUT},
     [HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP] = {"attn_softmax_subgroup", ATTN_OUT},
     [HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP_INT64] = {"attn_softmax_subgroup_int64", ATTN_OUT, .int64 = true},
@@ -43,7 +45,7 @@ static const struct {
     [HEED_KERNEL_ATTN_AGGREGATE_LANES] = {"attn_aggregate_lanes", BIT(HEED_ATTN_O)},
     [HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64] = {"attn_aggregate_lanes_int64", BIT(HEED_ATTN_O), .int64 = true},
     [HEED_KERNEL_ATTN_AGGREGATE_LANES_ADDRESS] = {"attn_aggregate_lanes_address", BIT(HEED_ATTN_O), .int64 = true,
-                                                  .address = true},
+                                                  .addresses = BIT(HEED_ATTN_V)},
     [HEED_KERNEL_PACK] = {"pack", BIT(HEED_PACK_DST)},
     [HEED_KERNEL_DEFORM] = {"deform", BIT(HEED_DEFORM_O)},
     [HEED_KERNEL_DEFORM_INT64] = {"deform_int64", BIT(HEED_DEFORM_O), .int64 = true},
@@ -80,6 +82,11 @@ uint32_t heed_kernel_writes(enum heed_kernel kernel)
     return kernels[kernel].writes;
 }
 
+uint32_t heed_kernel_addresses(enum heed_kernel kernel)
+{
+    return kernels[kernel].addresses;
+}
+
 const char *heed_plan_arg_name(const heed_plan *plan, uint32_t arg)
 {
     return arg + 1 == plan->arg_count ? "scratch" : plan->args[arg].name;
@@ -114,8 +121,8 @@ bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *
     else if (kernels[kernel].broadcast && !plan->device->info.has_subgroup_broadcast)
         snprintf(why, why_size,
                  "the device has no subgroups that read the value of any lane, or they are switched off");
-    else if (kernels[kernel].address && !plan->device->info.has_buffer_addresses)
-        snprintf(why, why_size, "the device's buffers have no addresses, or it needs none");
+    else if (kernels[kernel].addresses && !plan->device->info.has_buffer_addresses)
+        snprintf(why, why_size, "the device's buffers have no addresses that heed knows of, or it needs none");
     else
         return true;
     return false;

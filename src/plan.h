@@ -67,6 +67,8 @@ const char *heed_kernel_name(enum heed_kernel kernel);
 bool heed_plan_has_kernel(const heed_plan *plan, enum heed_kernel kernel, char *why, size_t why_size);
 /* Bit b: the kernel writes to binding b (and may read it); it only reads the others. */
 uint32_t heed_kernel_writes(enum heed_kernel kernel);
+/* Bit b: it loads binding b by its address, which is pushed behind the step's push words, in the order of bindings. */
+uint32_t heed_kernel_addresses(enum heed_kernel kernel);
 
 /* Part of an argument (or of the scratch) that a step sees as binding number i. `offset` and `bytes` count from the
  * argument's own start. The device may want offsets aligned more than the caller's are: the backend binds from the
@@ -87,7 +89,6 @@ struct heed_step {
     uint32_t spec_count, spec[HEED_MAX_SPEC]; /* specialisation constants 0, 1, ...; 0 is always the work-group size */
     uint32_t groups[3];
     uint32_t push_words, push[HEED_PUSH_WORDS]; /* words 0 and 1 are the residuals, filled by the backend */
-    uint32_t addresses; /* bit b: the address of binding b is pushed, too; they follow push_words in their order */
     uint32_t binding_count;
     struct heed_step_binding bindings[HEED_MAX_BINDINGS];
 };
@@ -95,7 +96,7 @@ struct heed_step {
 /* Words that a step pushes, with the addresses behind push_words. */
 static inline uint32_t heed_step_push_words(const struct heed_step *step)
 {
-    return step->push_words + (step->addresses ? HEED_ADDRESS_WORDS : 0);
+    return step->push_words + (heed_kernel_addresses(step->kernel) ? HEED_ADDRESS_WORDS : 0);
 }
 
 enum { HEED_REFUSAL = 192 };

@@ -81,8 +81,8 @@ struct heed_vk_import_desc {
     uint32_t extension_count;
     const VkPhysicalDeviceFeatures2 *features;  /* features that were enabled, with their chain; NULL = none. Features
                                                    that are not declared here are not used */
-    bool buffers_have_addresses;                /* every buffer that will be bound was made with
-                                                   VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, its memory with
+    bool buffers_have_addresses;                /* every buffer that will be bound, scratch too, has
+                                                   VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, its memory
                                                    VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. Software drivers are then
                                                    up to twice as fast, if bufferDeviceAddress is among `features`;
                                                    elsewhere it changes nothing */

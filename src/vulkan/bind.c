@@ -51,7 +51,7 @@ static enum heed_status write_set(const heed_plan *plan, const struct heed_step 
         if (status)
             return status;
         bound->residual[i / 4] |= residual << (8 * (i % 4));
-        if (step->addresses >> i & 1) {
+        if (heed_kernel_addresses(step->kernel) >> i & 1) {
             const VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
                                                     .buffer = infos[i].buffer};
             const uint64_t address = device->vk.GetBufferDeviceAddress(device->device, &info) + infos[i].offset;
