@@ -27,8 +27,9 @@ static const char usage[] =
     "  --limits LIST     as on a smaller device: shared=BYTES, group=INVOCATIONS, buffers=N, range=BYTES, "
     "alignment=BYTES,\n"
     "                    no_subgroups, no_matrix; parted by commas\n"
-    "  --all             every kernel for every line: many minutes on a software driver. Without it two kernels take\n"
-    "                    turns from line to line (other ones with another seed); lines with the word \"all\" have all\n"
+    "  --all             every kernel for every line: many minutes on a software driver. Without it each line has the "
+    "two\n"
+    "                    that ran least before (other ones with another seed), or all with the word \"all\"\n"
     "  --verbose         a line for every run, and for every refusal\n"
     "  --list            print kernels and problems, run nothing\n"
     "Exit status 0, 1 (something failed), 2 (usage), 77 (no such device).\n";
@@ -63,7 +64,6 @@ struct suite {
     char message[512];       /* the last error that heed logged */
     struct kernel_count kernels[KERNELS_MAX];
     uint32_t kernel_count;
-    uint32_t turns[HEED_OP_DEFORM + 1]; /* of each op: whose turn it is */
     unsigned passed, failed, skipped;
     double last_ms; /* when the last result was printed */
 };
@@ -291,11 +291,28 @@ static void check_chain(struct suite *suite, const struct test_case *test)
     test_run_free(&run);
 }
 
-/* All the kernels, or those whose turn it is: the next ones that do not refuse. */
+/* Of those not tried at this line, the one that ran least; the seed says where to begin among equals. */
+static uint32_t next_kernel(struct suite *suite, const struct test_case *test, const char *const *names,
+                            const bool *tried, uint32_t count)
+{
+    uint32_t next = count, least = UINT32_MAX, first = (uint32_t)(suite->options.seed % KERNELS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = (first + i) % count, ran = find_kernel(suite, names[at], test->problem_op)->ran;
+        if (tried[at] || ran >= least)
+            continue;
+        next = at;
+        least = ran;
+    }
+    return next;
+}
+
+/* All the kernels, or so many that do not refuse: with those that ran least, so that a kernel that few lines suit has
+ * them. */
 static void check_kernels(struct suite *suite, const struct test_case *test)
 {
     const struct options *options = &suite->options;
     const char *names[KERNELS_MAX];
+    bool tried[KERNELS_MAX] = {false};
     uint32_t count = list_kernels(suite, test, names);
     uint32_t wanted = options->all || options->line || test->all ? count : options->quick ? 1 : 2;
     if (options->kernel) {
@@ -304,13 +321,12 @@ static void check_kernels(struct suite *suite, const struct test_case *test)
                 check_kernel(suite, test, names[i]);
         return;
     }
-    uint32_t *turn = &suite->turns[test->problem_op], first = *turn;
-    for (uint32_t i = 0; i < count; i++) {
-        find_kernel(suite, names[i], test->problem_op);
-        if (wanted == 0 || !check_kernel(suite, test, names[(first + i) % count]))
-            continue;
-        wanted--;
-        *turn = first + i + 1;
+    for (uint32_t i = 0; i < count; i++)
+        find_kernel(suite, names[i], test->problem_op); /* the report has the order of the list */
+    for (uint32_t next; wanted > 0 && (next = next_kernel(suite, test, names, tried, count)) < count;) {
+        tried[next] = true;
+        if (check_kernel(suite, test, names[next]))
+            wanted--;
     }
 }
 
@@ -555,8 +571,6 @@ int main(int argc, char **argv)
         struct heed_device_info info;
         heed_device_get_info(suite.device, &info);
         printf("%s, %s; seed %llu\n", info.name, info.driver, (unsigned long long)suite.options.seed);
-        for (int op = 0; op <= HEED_OP_DEFORM; op++)
-            suite.turns[op] = (uint32_t)(suite.options.seed % KERNELS_MAX);
         bool all = !suite.options.line && suite.options.file_count == 0;
         if (suite.options.line)
             check_line(&suite, suite.options.line);
