@@ -164,7 +164,7 @@ void main()
         barrier();
 #endif
 
-        float t[BR * KEYS], shift[BR];
+        float t[BR * KEYS], top[BR];
         [[unroll]] for (uint i = 0u; i < BR * KEYS; i++)
             t[i] = 0.0;
         [[unroll]] for (uint d = 0u; d < Q_VECTORS; d++) {
@@ -179,32 +179,39 @@ void main()
                             t[r * KEYS + c] = fma(query[r * Q_VECTORS + d][i + w], two[w], t[r * KEYS + c]);
                 }
         }
+        bool moves = false;
         [[unroll]] for (uint r = 0u; r < BR; r++) {
-            float top = rows[r].top;
+            top[r] = rows[r].top;
             [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                 float x = t[r * KEYS + c];
                 if (!PLAIN) // masks and biases end with the last row and key
                     x = attn_logit(s, min(row + r * WG, last_row), key + min(c, last), x);
                 x = c > last ? HEED_RULED_OUT : x;
                 t[r * KEYS + c] = x;
-                top = x > top ? x : top;
+                top[r] = x > top[r] ? x : top[r];
             }
-            shift[r] = online_shift(rows[r], top);
-            rows[r] = online_move(rows[r], top, shift[r]);
+            moves = moves || top[r] > rows[r].top;
+        }
+        // Of 1024 keys in any order the maximum moves at a dozen, and what would be multiplied with 1 is not touched.
+        // 26.1.6, 8 lanes, 2 x 4 pairs, 8 heads of 1024 x 1024 keys of 64 features 40 : 36 ms, 100 x 850 of 32 2.4 : 1.5.
+        if (moves)
+            [[unroll]] for (uint r = 0u; r < BR; r++) {
+                float shift = online_shift(rows[r], top[r]);
+                rows[r] = online_move(rows[r], top[r], shift);
+                [[unroll]] for (uint d = 0u; d < V_VECTORS; d++)
+                    acc[r * V_VECTORS + d] *= shift;
+            }
+        [[unroll]] for (uint r = 0u; r < BR; r++)
             [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                 float p = online_weight(rows[r], t[r * KEYS + c]);
                 rows[r] = online_add(rows[r], t[r * KEYS + c], p);
                 t[r * KEYS + c] = p;
             }
-        }
         [[unroll]] for (uint d = 0u; d < V_VECTORS; d++) {
             vec4 four[KEYS];
             [[unroll]] for (uint c = 0u; c < KEYS; c++)
                 four[c] = V_FOUR(c, d);
-            [[unroll]] for (uint i = 0u; i < 4u; i += 2u) {
-                [[unroll]] for (uint w = 0u; w < 2u; w++)
-                    [[unroll]] for (uint r = 0u; r < BR; r++)
-                        acc[r * V_VECTORS + d][i + w] *= shift[r];
+            [[unroll]] for (uint i = 0u; i < 4u; i += 2u)
                 [[unroll]] for (uint c = 0u; c < KEYS; c++) {
                     vec2 two = STAGED_TWO(stage_v, c * V_VECTORS + d, four[c], i);
                     [[unroll]] for (uint w = 0u; w < 2u; w++)
@@ -213,7 +220,6 @@ void main()
                             acc[r * V_VECTORS + d][i + w] = fma(t[r * KEYS + c], used, acc[r * V_VECTORS + d][i + w]);
                         }
                 }
-            }
         }
     }
 

@@ -87,6 +87,15 @@ enum {
      * Xeon 15.3, 14.7 and 19.7 ms, by 26.2.6, which fuses what it multiplies and adds, 12.6, 13.6 and 17; 20 heads of
      * 4096 x 77 16.6, 16.9 and 22.0, and 15.0, 16.4 and 19.4; on a Zen 4 4 x 4 and 4 x 8 22.0 and 19.6. */
     LANES_MOST_KEYS = 8,
+    /* Bytes of a head's keys and values up to which a lane that loads by address owns one row and walks 8 keys: what
+     * processors decode once holds that loop, and twice as much not. 26.1.6 on a Zen 3, 8 lanes, 2 x 4, 1 x 4 and 1 x
+     * 8 pairs, ms: 20 heads of 4096 x 77 keys of 64 features 41.7, 32.9 and 31.6, 8 of 100 x 850 of 32 1.45, 1.58 and
+     * 1.24, 1 of 512 x 8192 of 64 22.0, 15.7 and 14.8, 8 of 1024 x 1024 of 64 36.5, 40.5 and 30.5, causal 41, 21 and
+     * 21, 4 of 512 x 1024 of 128 22.8, 20.0 and 16.5, and half of the first run; 1 x 16 is 1.2 to 2 times as slow as
+     * 1 x 8. With vectors of 16 lanes there, 4 x 4 against 1 x 8: 71 : 36. Larger keys cost what it takes to load
+     * them: 1 of 1024 x 32768 of 64 (16 MB) 2 x 4 165, 1 x 8 198, 4 of 256 x 8192 of 128 (8 MB each) 89 : 155, 2 of
+     * 1024 x 8192 of 64 (4 MB) 54 : 58. */
+    LANES_CACHED = 4 << 20,
     /* Keys of a lane at a time in attn_keys: 32 heads of 1 x 8192 keys of 128 features on 26.1.6, 16 lanes, two
      * threads, 1 28 ms, 2 22.8, 4 20.9, 8 22.4; 8 heads of 1 x 1500 of 64 features 0.29 ms, whichever. */
     KEYS_KEYS = 4,
@@ -126,6 +135,19 @@ static uint32_t pair_code(const struct heed_attention_desc *d, const struct tile
     return d->dim_qk + heed_lower_slice(tile, d->dim_v) + (long_terms ? 192 : terms ? 32 : 0);
 }
 
+/* Of one head of a batch: its keys and values. */
+static uint64_t head_key_bytes(const struct heed_attention_desc *d)
+{
+    return d->len_kv *
+           ((uint64_t)d->dim_qk * heed_dtype_size(d->k.dtype) + (uint64_t)d->dim_v * heed_dtype_size(d->v.dtype));
+}
+
+static uint64_t key_bytes(const struct heed_attention_desc *d)
+{
+    uint64_t batches = d->total_kv > 0 && d->len_kv > 0 ? ceil_div(d->total_kv, d->len_kv) : d->batch;
+    return batches * d->heads_kv * head_key_bytes(d);
+}
+
 /* A lane owns `br` rows, as many as are needed to give every row to a lane, and walks `bc` keys: as many of both as
  * there is code for. */
 static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
@@ -140,6 +162,10 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
     tile.br = keeps_rows || lanes >= LANES_WIDE ? LANES_ROWS : LANES_ROWS / 2;
     tile.bc = LANES_KEYS;
     const uint32_t most_subgroups = LANES_SUBGROUP_ROWS / tile.br;
+    if (tile.address && head_key_bytes(d) <= LANES_CACHED) {
+        tile.br = 1;
+        tile.bc = LANES_MOST_KEYS;
+    }
     while (tile.br > 1 && tile.br / 2 * lanes >= rows) {
         tile.br /= 2;
         if (!keeps_rows && tile.bc < LANES_MOST_KEYS && 2 * tile.bc <= d->len_kv)
@@ -165,13 +191,6 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
     tile.subgroup = tile.broadcast ? lanes : 0;
     tile.rows = tile.group * tile.br;
     return tile;
-}
-
-static uint64_t key_bytes(const struct heed_attention_desc *d)
-{
-    uint64_t keys = d->total_kv > 0 ? d->total_kv : (uint64_t)d->batch * d->len_kv;
-    return keys * d->heads_kv *
-           ((uint64_t)d->dim_qk * heed_dtype_size(d->k.dtype) + (uint64_t)d->dim_v * heed_dtype_size(d->v.dtype));
 }
 
 /* A lane walks its own keys for the `br` rows of the group. */
