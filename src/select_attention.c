@@ -183,7 +183,7 @@ static struct tile lanes_tile(const heed_plan *plan, const struct tile *base)
     /* Many keys are rather split than the rows, for each group of which all of them are staged: 512 rows x 8192 keys of
      * 64 features, 8 groups of rows against 8 splits, on 26.1.6 32.5 : 23.2 ms with 8 lanes, 13.9 : 11.6 with 16; 2
      * heads of 256 rows x 1024 keys 2.95 : 3.30 and 1.70 : 2.05. */
-    bool splits_keys = d->len_kv >= HEED_LANES_MANY_KEYS && !d->causal && !d->window;
+    bool splits_keys = !tile.address && d->len_kv >= HEED_LANES_MANY_KEYS && !d->causal && !d->window;
     while (!splits_keys && subgroups > 1 && heads * ceil_div(rows, subgroups * subgroup_rows) < HEED_LANES_GROUPS)
         subgroups /= 2;
     uint32_t blocks = ceil_div(rows, subgroups * subgroup_rows);
