@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Loads of floats at addresses of memory, for drivers whose loads from bindings check their bounds each time. The source
-// has the extensions GL_EXT_buffer_reference, GL_EXT_shader_explicit_arithmetic_types_int64 and
-// GL_KHR_shader_subgroup_ballot.
+// has the extensions GL_EXT_buffer_reference, GL_EXT_shader_explicit_arithmetic_types_int64,
+// GL_KHR_shader_subgroup_basic and GL_KHR_shader_subgroup_ballot.
 //
 //   heed_base(push.address0)           uint64_t: where the binding begins; before a loop, in which bounds are checked
 //   heed_address(base, e)              uint64_t: of its element e, the same for all lanes
+//   heed_load_at(address, d)           float: element d behind it
 //   heed_load4_at(address, d, count)   vec4: elements d to d + 3 behind it; zeros from count on, a constant
-//   heed_load2_at(address, d)          vec2: elements d and d + 1; d is the same for all lanes
+//   heed_load_lanes(address, d, count) float: element d + the lane's number, and 0 from count on; d and count constants
 
 #ifndef HEED_ADDRESS_GLSL
 #define HEED_ADDRESS_GLSL
@@ -24,6 +25,11 @@ uint64_t heed_address(uint64_t base, uint e)
     return base + uint64_t(subgroupBroadcastFirst(e)) * 4ul;
 }
 
+float heed_load_at(uint64_t address, uint d)
+{
+    return HeedFloats(address + uint64_t(4u * d)).x[0];
+}
+
 vec4 heed_load4_at(uint64_t address, uint d, uint count)
 {
     HeedFloats four = HeedFloats(address + uint64_t(4u * d));
@@ -34,10 +40,25 @@ vec4 heed_load4_at(uint64_t address, uint d, uint count)
     return x;
 }
 
-vec2 heed_load2_at(uint64_t address, uint d)
+// The lane's number in a work group of one subgroup, for lavapipe a constant.
+uint heed_lane()
 {
-    HeedFloats two = HeedFloats(address + uint64_t(4u * d));
-    return vec2(two.x[0], two.x[1]);
+    return WG <= gl_SubgroupSize ? gl_SubgroupInvocationID : gl_LocalInvocationIndex;
+}
+
+// All lanes load the elements of all, and each takes its own: of what lavapipe is told in this way, and in no other, its
+// compiler makes one load of a vector. Addresses that it does not know to be neighbours cost 22 instructions and more.
+float heed_load_lanes(uint64_t address, uint d, uint count)
+{
+    float x[WG];
+    [[unroll]] for (uint i = 0u; i < WG; i++)
+        x[i] = d + i < count ? heed_load_at(address, d + i) : 0.0;
+    uint lane = heed_lane();
+    [[unroll]] for (uint level = 0u; level < 7u; level++)
+        [[unroll]] for (uint i = 0u; i < WG / 2u; i++)
+            if (i < WG >> (level + 1u))
+                x[i] = (lane >> level & 1u) != 0u ? x[2u * i + 1u] : x[2u * i];
+    return x[0];
 }
 
 #endif

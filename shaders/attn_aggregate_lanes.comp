@@ -1,22 +1,17 @@
 #version 450
 // SPDX-License-Identifier: MIT
 // o[b,h,i,:] = sum over j of weights[b,h,i,j] v[b,hk,j,:] in f32, for software drivers: a lane keeps the weights of BR
-// rows for BC keys, and the values of FEATURES features pass by in shared memory, or at their addresses, two of them at a
-// time, each of whose elements is one load for all lanes and BR products. From one block of keys to the next, o holds the
-// sums, or shared memory where o is not f32.
+// rows for BC keys, and the values of FEATURES features pass by in shared memory, two of them at a time, each of whose
+// elements is one load for all lanes and BR products. From one block of keys to the next, o holds the sums, or shared
+// memory where o is not f32.
 //
 //   HEED_INT64    words of 64 bits: keys and features come in pairs
-//   HEED_ADDRESS  with it: values, which are f32 as o is, at their addresses
 //
 //   groups.x  row blocks x feature blocks      groups.y  heads      groups.z  batches
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #ifdef HEED_INT64
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
-#endif
-#ifdef HEED_ADDRESS
-#extension GL_EXT_buffer_reference : require
-#extension GL_KHR_shader_subgroup_ballot : require
 #endif
 #include "abi.h"
 #include "attn.glsl"
@@ -26,14 +21,8 @@ HEED_TENSOR_IN(v, HEED_ATTN_V)
 HEED_TENSOR_OUT(o, HEED_ATTN_O)
 
 const uint FEATURES = DIM_V_SLICE, ROWS = BR * WG;
-#ifdef HEED_ADDRESS
-#include "address.glsl"
-#define VALUES(f, j) heed_load2_at(at_v[j], same_f)
-#else
-#define VALUES(f, j) STAGED(((f) & (FEATURES - 1u)) / 2u * BC + (j))
 const bool SUMS_IN_O = DT_O == HEED_DT_F32;
 shared float shared_sums[SUMS_IN_O ? 1u : FEATURES * ROWS];
-#endif
 
 // Of two features for each key: in words of 64 bits, since what a load of shared memory costs is to check its bound.
 #ifdef HEED_INT64
@@ -41,9 +30,7 @@ shared float shared_sums[SUMS_IN_O ? 1u : FEATURES * ROWS];
 HEED_PAIRS(readonly, weights, HEED_ATTN_Q)
 HEED_PAIRS(readonly, v, HEED_ATTN_V)
 HEED_PAIRS(, o, HEED_ATTN_O)
-#ifndef HEED_ADDRESS
 shared uint64_t shared_v[FEATURES / 2u * BC];
-#endif
 #define STAGE(at, x) shared_v[at] = heed_pair(floatBitsToUint(x))
 #define STAGED(at) uintBitsToFloat(unpackUint2x32(shared_v[at]))
 #define LOAD_V(i, n) HEED_LOAD4_PAIRS(v, DT_V, i)
@@ -67,16 +54,6 @@ void store_first(uint i, uvec2 x, uint n)
 }
 #endif
 
-bool is_special(float x)
-{
-    return (floatBitsToUint(x) & 0x7f800000u) == 0x7f800000u;
-}
-
-#ifdef HEED_ADDRESS
-#define LANE gl_LocalInvocationIndex
-#define load_sums(o, e, n) LOAD_O(o, n)
-#define store_sums(o, e, sums, n) STORE_O(o, sums, n)
-#else
 // A weight of 0 skips its value, NaN or not. Here such values are left out of the products, and added one by one.
 shared uint shared_special;
 shared uint shared_lane[WG]; // see attn_scores_lanes.comp
@@ -96,8 +73,11 @@ void store_sums(uint o, uint e, vec2 sums, uint n)
         shared_sums[e + ROWS] = sums.y;
     }
 }
-#define LANE shared_lane[gl_LocalInvocationIndex]
-#endif
+
+bool is_special(float x)
+{
+    return (floatBitsToUint(x) & 0x7f800000u) == 0x7f800000u;
+}
 
 void main()
 {
@@ -114,12 +94,8 @@ void main()
                   s.head_kv * push.v_stride_head + s.key_start * push.v_stride_row + feature0;
     uint o_base = HEED_RESIDUAL(push, HEED_ATTN_O) + (flag(HEED_ATTN_PACKED_Q) ? 0u : s.batch * push.o_stride_batch) +
                   s.head * push.o_stride_head + s.row_start * push.o_stride_row + feature0;
-#ifdef HEED_ADDRESS
-    uint64_t all_v = heed_base(push.address0);
-#else
     shared_lane[gl_LocalInvocationIndex] = gl_LocalInvocationIndex;
     shared_special = 0u;
-#endif
 
     if (s.keys == 0u) {
         for (uint i = row0 + gl_LocalInvocationIndex; i < min(end_row, row0 + ROWS); i += WG)
@@ -129,11 +105,6 @@ void main()
     }
     [[dont_unroll]] for (uint key = 0u; key < s.keys; key += BC) {
         uint count = min(BC, s.keys - key);
-#ifdef HEED_ADDRESS
-        uint64_t at_v[BC];
-        [[unroll]] for (uint j = 0u; j < BC; j++)
-            at_v[j] = heed_address(all_v, v_base + min(key + j, s.keys - 1u) * push.v_stride_row);
-#else
         barrier();
         bool special = false;
         {
@@ -154,9 +125,8 @@ void main()
         if (special)
             atomicOr(shared_special, 1u);
         barrier();
-#endif
 
-        uint t = LANE, row = row0 + t;
+        uint t = shared_lane[gl_LocalInvocationIndex], row = row0 + t;
         if (row < end_row) {
             uint o[BR]; // a row that is not there is the lane's first again
             float ww[BR * BC];
@@ -172,14 +142,11 @@ void main()
                 }
             }
             [[dont_unroll]] for (uint f = 0u; f < features; f += 2u) {
-#ifdef HEED_ADDRESS
-                uint same_f = min(subgroupBroadcastFirst(f), features - 2u); // see heed_address
-#endif
                 vec2 sum[BR];
                 [[unroll]] for (uint r = 0u; r < BR; r++)
                     sum[r] = key > 0u ? load_sums(o[r] + f, f * ROWS + r * WG + t, features - f) : vec2(0.0);
                 [[unroll]] for (uint j = 0u; j < BC; j++) {
-                    vec2 x = VALUES(f, j);
+                    vec2 x = STAGED((f & (FEATURES - 1u)) / 2u * BC + j);
                     [[unroll]] for (uint c = 0u; c < 2u; c++)
                         [[unroll]] for (uint r = 0u; r < BR; r++)
                             sum[r][c] = fma(x[c], ww[r * BC + j], sum[r][c]);
@@ -187,27 +154,10 @@ void main()
                 vec2 all = vec2(0.0); // see attn_scores_lanes.comp
                 [[unroll]] for (uint r = 0u; r < BR; r++)
                     all += sum[r];
-#ifdef HEED_ADDRESS
-                // A weight of 0 skips its value, NaN or not: sums that come out as NaN or infinite are made once more.
-                if (is_special(all.x + all.y)) {
-                    [[unroll]] for (uint r = 0u; r < BR; r++)
-                        sum[r] = key > 0u ? load_sums(o[r] + f, 0u, 2u) : vec2(0.0);
-                    [[dont_unroll]] for (uint j = 0u; j < count; j++) {
-                        uint v = v_base + (key + j) * push.v_stride_row + f;
-                        vec2 x = vec2(v_load(DT_V, v), v_load(DT_V, v + 1u));
-                        [[unroll]] for (uint r = 0u; r < BR; r++) {
-                            uint i = row + r * WG < end_row ? row + r * WG : row;
-                            float y = weights[w_base + i * push.q_stride_row + key + j];
-                            sum[r] += y == 0.0 ? vec2(0.0) : y * x;
-                        }
-                    }
-                }
-#endif
                 uint first = f + (floatBitsToUint(all.x + all.y) == 0x7f800001u ? 2u : 0u);
                 [[unroll]] for (uint r = 0u; r < BR; r++)
                     store_sums(o[r] + (r == 0u ? first : f), f * ROWS + r * WG + t, sum[r], features - f);
             }
-#ifndef HEED_ADDRESS
             if (shared_special != 0u)
                 [[dont_unroll]] for (uint i = row; i < min(end_row, row + ROWS); i += WG)
                     [[dont_unroll]] for (uint j = 0u; j < count; j++) {
@@ -221,10 +171,8 @@ void main()
                                 store_sums(o, e, load_sums(o, e, n) + more, n);
                         }
                     }
-#endif
         }
     }
-#ifndef HEED_ADDRESS
     if (SUMS_IN_O)
         return;
     uint t = shared_lane[gl_LocalInvocationIndex];
@@ -235,5 +183,4 @@ void main()
                 vec4(shared_sums[e], shared_sums[e + ROWS], shared_sums[e + 2u * ROWS], shared_sums[e + 3u * ROWS]);
             o_store4n(DT_O, o_base + i * push.o_stride_row + f, sums, DIM_V - feature0 - f);
         }
-#endif
 }

@@ -133,9 +133,10 @@ void main()
     uint k_base = k_begin(s), v_base = v_begin(s);
 #ifdef HEED_ADDRESS
     uint64_t all_k = heed_base(push.address0), all_v = heed_base(push.address1);
-    if (range.first < range.end) // the body of a loop runs in lavapipe though no lane takes it, that of a branch does not
 #endif
-    [[dont_unroll]] for (uint key = range.first; key < range.end; key += KEYS) {
+    // Asked at its end: lavapipe runs the body of a loop once more, without a lane, before it leaves at the beginning.
+    uint key = range.first;
+    if (key < range.end) [[dont_unroll]] do {
         uint last = range.end - key - 1u; // keys behind it are ruled out
 #ifdef HEED_ADDRESS
         uint64_t at_k[KEYS], at_v[KEYS];
@@ -221,7 +222,8 @@ void main()
                         }
                 }
         }
-    }
+        key += KEYS;
+    } while (key < range.end);
 
     [[unroll]] for (uint r = 0u; r < BR; r++) {
         if (row + r * WG >= end_row)

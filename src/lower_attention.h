@@ -44,6 +44,7 @@ struct stage {
     uint32_t group, br, bc;
     uint32_t rows, columns; /* of what the stage writes, by a group: keys of the matrix, or features */
     uint32_t shared_bytes;
+    uint32_t slice; /* aggregate: features at a time */
 };
 
 /* A part of the problem that one step can do. */

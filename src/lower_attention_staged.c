@@ -77,12 +77,47 @@ static uint32_t lanes_keys(uint32_t len_kv, uint32_t most)
  * : 286. */
 enum { AGGREGATE_ROWS = 4, AGGREGATE_SHORT_CODE_ROWS = 8, AGGREGATE_GROUP = 128 };
 
+/* Keys of a step: it costs what two more do, and those that are left are a step each. */
+static uint32_t address_keys(uint32_t len_kv)
+{
+    enum { LEAST = 8, MOST = 32, STEP = 2 };
+    uint32_t best = MOST, best_cost = UINT32_MAX;
+    for (uint32_t keys = MOST; keys >= LEAST; keys--) {
+        uint32_t cost = len_kv / keys * STEP + len_kv % keys * STEP;
+        best = cost < best_cost ? keys : best;
+        best_cost = cost < best_cost ? cost : best_cost;
+    }
+    return best;
+}
+
+/* 4 rows and two vectors of features at a time stay in registers, and groups of many rows cost little to begin. */
+static struct stage address_aggregate(const struct heed_plan *plan)
+{
+    enum { VECTORS = 2, TILE = 4, ROWS = 64 };
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const uint64_t heads = (uint64_t)d->batch * d->heads_q;
+    uint32_t lanes = plan->device->info.limits.subgroup_size_max, rows = ROWS;
+    lanes = lanes < 4 ? 4 : lanes > 64 ? 64 : lanes;
+    while (rows > TILE && heads * ceil_div(d->len_q, rows) < HEED_LANES_GROUPS)
+        rows /= 2;
+    return (struct stage){
+        .kernel = HEED_KERNEL_ATTN_AGGREGATE_ADDRESS,
+        .group = lanes,
+        .br = rows,
+        .bc = address_keys(d->len_kv),
+        .rows = rows,
+        .columns = UINT32_MAX,
+        .slice = VECTORS * lanes,
+    };
+}
+
 static struct stage lanes_aggregate(const struct heed_plan *plan, enum stage_kernels kernels)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
     const bool short_code = (heed_preferences(&plan->device->info) & HEED_AVOIDS_LONG_CODE) != 0;
-    const bool address = kernels >= STAGES_LANES_ADDRESS;
+    if (kernels >= STAGES_LANES_ADDRESS)
+        return address_aggregate(plan);
     uint32_t rows = 1, most_rows = short_code ? AGGREGATE_SHORT_CODE_ROWS : AGGREGATE_ROWS, slice = 4;
     uint32_t group = limits->subgroup_size_max > 8 ? limits->subgroup_size_max : 8;
     while (rows < most_rows && group * rows < d->len_q)
@@ -99,15 +134,15 @@ static struct stage lanes_aggregate(const struct heed_plan *plan, enum stage_ker
         most -= 4;
     uint32_t keys = short_code ? LEAST_KEYS : lanes_keys(d->len_kv, most);
     return (struct stage){
-        .kernel = address                         ? HEED_KERNEL_ATTN_AGGREGATE_LANES_ADDRESS
-                  : kernels >= STAGES_LANES_INT64 ? HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64
-                                                  : HEED_KERNEL_ATTN_AGGREGATE_LANES,
+        .kernel =
+            kernels >= STAGES_LANES_INT64 ? HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64 : HEED_KERNEL_ATTN_AGGREGATE_LANES,
         .group = group,
         .br = rows,
         .bc = keys,
         .rows = group * rows,
         .columns = slice,
-        .shared_bytes = address ? 0 : fixed + 4 * slice * keys,
+        .shared_bytes = fixed + 4 * slice * keys,
+        .slice = slice,
     };
 }
 
@@ -125,7 +160,7 @@ static struct stage softmax_stage(const heed_plan *plan, bool lanes, bool int64)
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_limits *limits = &plan->device->info.limits;
     if (!lanes || !plan->device->info.has_subgroups || limits->no_subgroups)
-        return (struct stage){HEED_KERNEL_ATTN_SOFTMAX, 64, 1, 0, 1, UINT32_MAX, 8 * 64};
+        return (struct stage){HEED_KERNEL_ATTN_SOFTMAX, 64, 1, 0, 1, UINT32_MAX, 8 * 64, 0};
     uint32_t rows = plan->problem.attention.rows < MANY_ROWS ? 1 : ROWS, kept = 2;
     while (kept < most && kept * limits->subgroup_size_min < d->len_kv)
         kept *= 2;
@@ -137,6 +172,7 @@ static struct stage softmax_stage(const heed_plan *plan, bool lanes, bool int64)
                           kept,
                           rows,
                           UINT32_MAX,
+                          0,
                           0};
 }
 
@@ -147,13 +183,13 @@ struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, enum st
     case HEED_OP_SCORES:
         if (kernels != STAGES_PLAIN)
             return lanes_scores(plan, kernels);
-        return (struct stage){HEED_KERNEL_ATTN_SCORES, GROUP, ROWS, 1, ROWS, GROUP, 0};
+        return (struct stage){HEED_KERNEL_ATTN_SCORES, GROUP, ROWS, 1, ROWS, GROUP, 0, 0};
     case HEED_OP_SOFTMAX:
         return softmax_stage(plan, kernels != STAGES_PLAIN, kernels >= STAGES_LANES_INT64);
     default:
         if (kernels != STAGES_PLAIN)
             return lanes_aggregate(plan, kernels);
-        return (struct stage){HEED_KERNEL_ATTN_AGGREGATE, GROUP, ROWS, KEYS, ROWS, 4 * GROUP, 4 * ROWS * KEYS};
+        return (struct stage){HEED_KERNEL_ATTN_AGGREGATE, GROUP, ROWS, KEYS, ROWS, 4 * GROUP, 4 * ROWS * KEYS, 0};
     }
 }
 
@@ -219,7 +255,7 @@ static enum heed_status emit_stage(struct lowering *l, const struct part *part, 
         return heed_fail_memory(l->plan->device->context);
     heed_lower_describe(l, step, part, 0, d->len_kv, in, out, s.br, s.bc);
     if (stage == HEED_OP_AGGREGATE && s.kernel != HEED_KERNEL_ATTN_AGGREGATE)
-        step->spec[HEED_SPEC_DIM_V_SLICE] = s.columns;
+        step->spec[HEED_SPEC_DIM_V_SLICE] = s.slice;
     struct part place = *part;
     if (l->matrix_scratch && d->total_q == 0)
         place.batch0 = place.head0 = place.row0 = 0;

@@ -582,11 +582,13 @@ static bool prefers_held(const struct heed_candidate *self, const heed_plan *pla
 static bool stages_fit(const heed_plan *plan, enum stage_kernels kernels, char *why, size_t why_size)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
-    if (kernels >= STAGES_LANES_INT64 && !heed_lower_is_vector(d, 4)) {
+    const bool pairs =
+        kernels >= STAGES_LANES_INT64 && !(kernels == STAGES_LANES_ADDRESS && plan->op == HEED_OP_AGGREGATE);
+    if (pairs && !heed_lower_is_vector(d, 4)) {
         snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them");
         return false;
     }
-    if (kernels >= STAGES_LANES_INT64 && d->len_kv % 2 != 0) {
+    if (pairs && d->len_kv % 2 != 0) {
         snprintf(why, why_size, "len_kv %u is odd, and it takes keys in pairs", d->len_kv);
         return false;
     }
