@@ -19,8 +19,7 @@ static uint32_t floor_power(uint32_t n)
  * Words of 32 against 64 bits, 8 heads of 1024 x 1024 keys, Zen 3, 8 and 16 lanes: 31 : 27 and 47 : 33 ms, the first
  * run 5.8 : 4.2 and 28 : 20 s.
  * By address against staged, 26.1.6 on a Zen 3, 8 lanes, beside other work, ms (first run in s): 8 heads of 1024 x 1024
- * keys of 64 features scores 84 : 54 (5.8 : 4.5), aggregate 67 : 55 (3.8 : 4.3), 20 of 4096 x 78 74 : 29 and 66 : 53.
- */
+ * keys of 64 features 84 : 54 (5.8 : 4.5), 20 of 4096 x 78 74 : 29. */
 enum { LANES_FEATURES = 512, LANES_COLUMNS = 8, LANES_GROUP = 32, LANES_SHARED = 16384 };
 
 static struct stage lanes_scores(const struct heed_plan *plan, enum stage_kernels kernels)
@@ -90,7 +89,10 @@ static uint32_t address_keys(uint32_t len_kv)
     return best;
 }
 
-/* 4 rows and two vectors of features at a time stay in registers, and groups of many rows cost little to begin. */
+/* 4 rows and two vectors of features at a time stay in registers, and groups of many rows cost little to begin. 26.1.6
+ * on a Zen 3, 8 lanes, beside other work, ms (first run in s), words of 64 bits, values by address for lanes that own
+ * rows, and this: 8 heads of 1024 x 1024 keys of 64 features 109, 63 (4.2) and 29 (0.3), 20 of 4096 x 78 65, 46 and 31;
+ * a step of 16 keys at most 36 and 40. */
 static struct stage address_aggregate(const struct heed_plan *plan)
 {
     enum { VECTORS = 2, TILE = 4, ROWS = 64 };
