@@ -15,7 +15,7 @@
 #include "attn.glsl"
 #include "address.glsl"
 
-layout(set = 0, binding = HEED_ATTN_O) writeonly buffer Output { float o[]; };
+layout(set = 0, binding = HEED_ATTN_O) writeonly buffer O { float o[]; };
 
 // 8 sums, which with what they are made of stay in 16 registers. The last vectors of a row are those that end with it.
 const uint TILE = 4u, WIDTH = DIM_V < DIM_V_SLICE ? DIM_V : DIM_V_SLICE, VECTORS = (WIDTH + WG - 1u) / WG;
