@@ -8,7 +8,7 @@
 #define HEED_MAX_BINDINGS 8
 #define HEED_MAX_SPEC 16
 #define HEED_PUSH_WORDS 32 /* 128 bytes, what every Vulkan device has */
-#define HEED_ADDRESS_WORDS 4 /* of addresses behind them, two for each, on devices that have so many */
+#define HEED_ADDRESS_WORDS 6 /* of addresses behind them, two for each, on devices that have so many */
 
 #if defined(VULKAN) || defined(__OPENCL_VERSION__) /* glslang, or a compiler of OpenCL C */
 #define HEED_U(name) uint name;
@@ -62,7 +62,7 @@
 
 /* Behind it in kernels that load by address: where two bindings begin, low word first. attn_lanes: k and v; scores: q;
  * aggregate: v. */
-#define HEED_ATTN_ADDRESSES HEED_U_ARRAY(address0, 2) HEED_U_ARRAY(address1, 2)
+#define HEED_ATTN_ADDRESSES HEED_U_ARRAY(address0, 2) HEED_U_ARRAY(address1, 2) HEED_U_ARRAY(address2, 2)
 
 /* Bindings of the attention kernels. */
 #define HEED_ATTN_Q 0

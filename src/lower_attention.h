@@ -12,7 +12,7 @@
 enum stage_kernels { STAGES_PLAIN, STAGES_LANES, STAGES_LANES_INT64, STAGES_LANES_ADDRESS };
 
 /* What a lane of a kernel for software drivers keeps to itself. */
-enum lane_owns { LANE_OWNS_NOTHING, LANE_OWNS_ROWS, LANE_OWNS_KEYS };
+enum lane_owns { LANE_OWNS_NOTHING, LANE_OWNS_ROWS, LANE_OWNS_KEYS, LANE_OWNS_FEATURES };
 
 /* Constants of a fused kernel, or which of the staged ones it is. */
 struct tile {

@@ -28,6 +28,8 @@ static const struct {
     [HEED_KERNEL_ATTN_LANES_BROADCAST] = {"attn_lanes_broadcast", ATTN_OUT, .broadcast = true},
     [HEED_KERNEL_ATTN_LANES_ADDRESS] = {"attn_lanes_address", ATTN_OUT, .int64 = true,
                                         .addresses = BIT(HEED_ATTN_K) | BIT(HEED_ATTN_V)},
+    [HEED_KERNEL_ATTN_FEATURES_ADDRESS] = {"attn_features_address", ATTN_OUT, .int64 = true,
+                                           .addresses = BIT(HEED_ATTN_Q) | BIT(HEED_ATTN_K) | BIT(HEED_ATTN_V)},
     [HEED_KERNEL_ATTN_KEYS] = {"attn_keys", ATTN_OUT},
     [HEED_KERNEL_ATTN_KEYS_INT64] = {"attn_keys_int64", ATTN_OUT, .int64 = true},
     [HEED_KERNEL_ATTN_ROWS] = {"attn_rows", ATTN_OUT, true},

@@ -19,9 +19,10 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_HELD_NV,        /* with -DHEED_NV */
     HEED_KERNEL_ATTN_HELD_NV_BF16,   /* with both */
     HEED_KERNEL_ATTN_LANES,
-    HEED_KERNEL_ATTN_LANES_INT64,     /* attn_lanes.comp with -DHEED_INT64 */
-    HEED_KERNEL_ATTN_LANES_BROADCAST, /* with -DHEED_BROADCAST */
-    HEED_KERNEL_ATTN_LANES_ADDRESS,   /* with -DHEED_ADDRESS */
+    HEED_KERNEL_ATTN_LANES_INT64,      /* attn_lanes.comp with -DHEED_INT64 */
+    HEED_KERNEL_ATTN_LANES_BROADCAST,  /* with -DHEED_BROADCAST */
+    HEED_KERNEL_ATTN_LANES_ADDRESS,    /* with -DHEED_ADDRESS */
+    HEED_KERNEL_ATTN_FEATURES_ADDRESS, /* attn_features.comp with -DHEED_ADDRESS */
     HEED_KERNEL_ATTN_KEYS,
     HEED_KERNEL_ATTN_KEYS_INT64, /* attn_keys.comp with -DHEED_INT64 */
     HEED_KERNEL_ATTN_ROWS,       /* OpenCL only */

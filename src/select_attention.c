@@ -25,6 +25,8 @@ static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
     uint32_t q_vectors = ceil_div(d->dim_qk, 4), v_vectors = ceil_div(heed_lower_slice(tile, d->dim_v), 4);
     if (tile->lanes > 0)
         return 0;
+    if (tile->owns == LANE_OWNS_FEATURES)
+        return 0;
     if (tile->owns == LANE_OWNS_ROWS)
         return tile->broadcast || tile->address ? 0 : 16 * tile->bc * (q_vectors + v_vectors);
     if (tile->owns == LANE_OWNS_KEYS)
@@ -104,6 +106,16 @@ enum {
      * and 1.40 : 1.37, 64 MB 2.32 : 2.56 and 2.64 : 2.40, 128 MB 9.3 : 5.7 and 8.7 : 5.5, 256 MB 22.0 : 14.8 and 20.9 :
      * 14.9; 4 rows of 64 MB 6.1 : 5.6 and 4.2 : 4.2, of 128 MB 19.6 : 12.7 and 17.2 : 10.2. */
     KEYS_TOUCHED = 32 << 20,
+    /* Rows that the lanes of a subgroup share, and features of them, of the query and of a slice of the output. 26.1.6
+     * on a Zen 3, 8 lanes, ms: 8 heads of 1024 x 1024 keys of 64 features, 1, 2, 3 and 4 rows 55, 41, 35 and 31; 32
+     * heads of 1 x 8192 of 128, four of them with the same keys, as 2 and 4 rows 8.5 : 6.4. 2 of 256 x 1024 of 256 in
+     * slices of 128 and of 256 15 : 10.9. */
+    SHARED_ROWS = 4,
+    SHARED_SLICE = 256,
+    SHARED_CODE = 2048,
+    /* What lavapipe reads of another lane it reads in one instruction with 8 lanes, and else lane by lane: those 8
+     * heads of 1024 x 1024, lanes that own rows against lanes that share them, 4 lanes 57 : 290, 16 lanes 54 : 1137. */
+    SHUFFLED_LANES = 8,
 };
 
 static uint32_t clamp_u32(uint32_t x, uint32_t low, uint32_t high)
@@ -208,10 +220,34 @@ static struct tile keys_tile(const heed_plan *plan, const struct tile *base)
     return tile;
 }
 
+/* The lanes of a subgroup share the `br` rows, and walk as many keys at a time as there are lanes: 4 rows make one load
+ * of a key do, and what processors decode once holds the loop. Fewer have room for twice the keys, which hide how long
+ * a row's weights take. */
+static struct tile shared_rows_tile(const heed_plan *plan, const struct tile *base)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    struct tile tile = *base;
+    tile.group = tile.subgroup = vector_lanes(plan);
+    tile.br = tile.rows = clamp_u32(d->len_q, 1, SHARED_ROWS);
+    tile.slice = SHARED_SLICE;
+    tile.slice = heed_lower_slice(&tile, d->dim_v);
+    while (tile.br > 1 && tile.br * (d->dim_qk + tile.slice) > SHARED_CODE)
+        tile.br = tile.rows /= 2;
+    tile.bc = tile.br == 1 ? 2 * tile.group : tile.group;
+    return tile;
+}
+
 static struct tile software_tile(const struct heed_candidate *self, const heed_plan *plan)
 {
     const struct tile *base = self->tile;
-    return base->owns == LANE_OWNS_KEYS ? keys_tile(plan, base) : lanes_tile(plan, base);
+    switch (base->owns) {
+    case LANE_OWNS_FEATURES:
+        return shared_rows_tile(plan, base);
+    case LANE_OWNS_KEYS:
+        return keys_tile(plan, base);
+    default:
+        return lanes_tile(plan, base);
+    }
 }
 
 static bool accepts_software(const struct heed_candidate *self, const heed_plan *plan, char *why, size_t why_size)
@@ -226,6 +262,11 @@ static bool accepts_software(const struct heed_candidate *self, const heed_plan 
     else if (tile.address && (d->k.dtype != HEED_F32 || d->v.dtype != HEED_F32))
         snprintf(why, why_size, "keys are %s and values %s: by their addresses f32 is loaded",
                  heed_dtype_name(d->k.dtype), heed_dtype_name(d->v.dtype));
+    else if (tile.owns == LANE_OWNS_FEATURES && (d->q.dtype != HEED_F32 || d->o.dtype != HEED_F32))
+        snprintf(why, why_size, "queries are %s and o is %s, and it takes f32", heed_dtype_name(d->q.dtype),
+                 heed_dtype_name(d->o.dtype));
+    else if (tile.owns == LANE_OWNS_FEATURES && !plan->device->info.has_subgroups)
+        snprintf(why, why_size, "the device has no full subgroups of a known size, or they are switched off");
     else if (tile.int64 && !heed_lower_is_vector(d, 4))
         snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them");
     else
@@ -274,6 +315,26 @@ static bool has_addresses(const heed_plan *plan)
     const struct heed_device_info *info = &plan->device->info;
     return is_software(plan) && info->has_buffer_addresses && !(heed_preferences(info) & HEED_AVOIDS_LONG_CODE) &&
            d->k.dtype == HEED_F32 && d->v.dtype == HEED_F32;
+}
+
+/* Lanes that own features are all busy with one row, and take half as long to compile. 26.1.6 on a Zen 3, 8 lanes, ms
+ * (first run in s), what was best else against these: 8 heads of 1 x 1500 keys of 64 features 0.61 : 0.24 (0.6 : 0.2),
+ * of 1 x 4096 of 16 0.53 : 0.37, of 4 x 4096 of 16 0.48 : 0.44, 32 heads of 1 x 8192 of 128, 256 MB, 41 : 15.7 (8.8 :
+ * 0.5), four of them with the same keys 9.2 : 5.9 (1.3 : 0.6). With many rows they depend on how much is added up in a
+ * lane before lanes are added up: 8 heads of 100 x 850 of 32 2.08 : 2.53, 1024 x 1024 of 64 31 : 31 (0.65 : 0.5), 512 x
+ * 8192 15.2 : 15.0, 4 of 512 x 1024 of 128 22 : 21 (1.6 : 0.6), 2 of 256 x 1024 of 256 21.5 : 10.9 (2.9 : 1.2), of 512
+ * 64 : 39 (6.7 : 1.1); on how often outputs are begun and stored: 8 of 4096 x 7 of 64 2.9 : 3.9, x 16 5.6 : 5.7; and
+ * what skips values costs more: 1024 x 1024 of 64, causal, 30 : 37. */
+static bool prefers_features_address(const struct heed_candidate *self, const heed_plan *plan)
+{
+    enum { FEATURES = 128, KEYS = 64, VECTORS = 2 };
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const bool masks = d->mask != HEED_MASK_NONE || d->causal || d->window || d->key_bias;
+    (void)self;
+    if (!has_addresses(plan) || vector_lanes(plan) != SHUFFLED_LANES)
+        return false;
+    return few_rows(plan) || (!masks && d->len_q >= VECTORS * vector_lanes(plan) && d->len_kv >= KEYS &&
+                              d->dim_qk + d->dim_v >= FEATURES);
 }
 
 static bool prefers_lanes_address(const struct heed_candidate *self, const heed_plan *plan)
@@ -667,6 +728,8 @@ static const struct heed_candidate attention[] = {
     MATRIX("16x32", 16, 32),
     VECTORS("attn_fused__features", HEED_KERNEL_ATTN_FEATURES, prefers_features),
     VECTORS("attn_fused__rows", HEED_KERNEL_ATTN_ROWS, NULL),
+    SOFTWARE("attn_fused__features_address", HEED_KERNEL_ATTN_FEATURES_ADDRESS, prefers_features_address,
+             .owns = LANE_OWNS_FEATURES, .address = true),
     SOFTWARE("attn_fused__keys_int64", HEED_KERNEL_ATTN_KEYS_INT64, prefers_keys_int64, .owns = LANE_OWNS_KEYS,
              .int64 = true),
     SOFTWARE("attn_fused__keys", HEED_KERNEL_ATTN_KEYS, prefers_keys, .owns = LANE_OWNS_KEYS),

@@ -163,6 +163,7 @@ static const struct family {
     {"attn_fused", attn_members, attn_specs, attn_bindings, no_bindings},
     {"attn_held", attn_members, attn_specs, attn_bindings, no_bindings},
     {"attn_matrix", attn_members, attn_specs, attn_bindings, no_bindings},
+    {"attn_features_address", attn_address_members, attn_specs, attn_bindings, no_bindings},
     {"attn_lanes_address", attn_address_members, attn_specs, attn_bindings, no_bindings},
     {"attn_lanes", attn_members, attn_specs, attn_bindings, no_bindings},
     {"attn_keys", attn_members, attn_specs, attn_bindings, no_bindings},

@@ -366,9 +366,10 @@ enum heed_status heed_vk_physical_init(heed_context *context, const struct heed_
     info->has_subgroup_broadcast = physical->subgroups_useful && physical->api_version >= VK_API_VERSION_1_2 &&
                                    (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT);
     /* Software drivers check the bounds of other loads. */
+    const VkSubgroupFeatureFlags address_operations = VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     if (physical->int64_useful && (core_1_2 || physical->buffer_address_extension) &&
         (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
-        (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT) &&
+        (subgroup.supportedOperations & address_operations) == address_operations &&
         limits->maxPushConstantsSize >= 4 * (HEED_PUSH_WORDS + HEED_ADDRESS_WORDS)) {
         VkPhysicalDeviceBufferDeviceAddressFeatures address = {
             .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
