@@ -20,61 +20,13 @@
 #define BITS_FLOATS(x) uintBitsToFloat(x)
 #include "online.h"
 #include "address.glsl"
+#include "across.glsl"
 
 #include "pairs.glsl"
 HEED_PAIRS(writeonly, o, HEED_ATTN_O)
 
 const uint Q_VECTORS = (DIM_QK + WG - 1u) / WG, V_VECTORS = (DIM_V_SLICE + WG - 1u) / WG;
 const uint GROUPS = BC / WG; // of keys, at a time
-const uint LEVELS = WG <= 4u ? 2u : WG <= 8u ? 3u : WG <= 16u ? 4u : WG <= 32u ? 5u : 6u;
-
-// Lane i of the result has the sum over the lanes of x[i].
-float sums_across(float x[WG])
-{
-    uint lane = heed_lane();
-    [[unroll]] for (uint level = 0u; level < LEVELS; level++)
-        [[unroll]] for (uint i = 0u; i < WG >> (level + 1u); i++) {
-            bool odd = (lane >> level & 1u) != 0u;
-            float own = odd ? x[2u * i + 1u] : x[2u * i], other = odd ? x[2u * i] : x[2u * i + 1u];
-            x[i] = own + subgroupShuffleXor(other, 1u << level);
-        }
-    return x[0];
-}
-
-float sum_of(float x)
-{
-    [[unroll]] for (uint level = 0u; level < LEVELS; level++)
-        x += subgroupShuffleXor(x, 1u << level);
-    return x;
-}
-
-float largest_of(float x)
-{
-    [[unroll]] for (uint level = 0u; level < LEVELS; level++) {
-        float y = subgroupShuffleXor(x, 1u << level);
-        x = y > x ? y : x;
-    }
-    return x;
-}
-
-// Is it so in any lane? In a number, since lavapipe makes a loop of a vote.
-bool any_of(bool x)
-{
-    uint any = x ? 1u : 0u;
-    [[unroll]] for (uint level = 0u; level < LEVELS; level++)
-        any |= subgroupShuffleXor(any, 1u << level);
-    return any != 0u;
-}
-
-// Two vectors of features from `element` on. A scatter costs by the element: lanes store two neighbours as one of them.
-void store_two(uint element, float x, float y)
-{
-    uint first = 2u * heed_lane() % WG;
-    bool second = 2u * heed_lane() >= WG;
-    vec2 two = vec2(second ? subgroupShuffle(y, first) : subgroupShuffle(x, first),
-                    second ? subgroupShuffle(y, first + 1u) : subgroupShuffle(x, first + 1u));
-    HEED_STORE_PAIR(o, element + 2u * heed_lane(), floatBitsToUint(two));
-}
 
 void main()
 {
@@ -137,7 +89,7 @@ void main()
                     float part[WG];
                     [[unroll]] for (uint j = 0u; j < WG; j++)
                         part[j] = sums[r * BC + g * WG + j];
-                    float x = sums_across(part);
+                    float x = heed_sums_across(part);
                     if (!PLAIN) // masks and biases end with the last row and key
                         x = attn_logit(s, min(row0 + r, last_row), begin + min(other, most), x);
                     x = ruled_out ? HEED_RULED_OUT : x;
@@ -145,12 +97,12 @@ void main()
                     moves = moves || x > rows[r].top;
                 }
             }
-            if (any_of(moves))
+            if (heed_any_of(moves))
                 [[unroll]] for (uint r = 0u; r < BR; r++) {
                     float top = rows[r].top;
                     [[unroll]] for (uint g = 0u; g < GROUPS; g++)
                         top = t[r * GROUPS + g] > top ? t[r * GROUPS + g] : top;
-                    top = largest_of(top);
+                    top = heed_largest_of(top);
                     float shift = online_shift(rows[r], top);
                     rows[r] = online_move(rows[r], top, shift);
                     [[unroll]] for (uint c = 0u; c < V_VECTORS; c++)
@@ -175,8 +127,8 @@ void main()
         } while (key < end_key);
 
     [[unroll]] for (uint r = 0u; r < BR; r++) {
-        float sum = sum_of(rows[r].sum);
-        float weighted = flag(HEED_ATTN_WRITE_ENTROPY) ? sum_of(rows[r].weighted) : 0.0;
+        float sum = heed_sum_of(rows[r].sum);
+        float weighted = flag(HEED_ATTN_WRITE_ENTROPY) ? heed_sum_of(rows[r].weighted) : 0.0;
         if (row0 + r >= end_row)
             continue;
         float top = online_top(rows[r]);
@@ -184,14 +136,16 @@ void main()
             store_sums(s, split, row0 + r, top, sum, weighted);
         uint e = o_begin(s, split, row0 + r) + feature0;
         float factor = o_factor(s, top, sum);
-        // In two steps: what is stored is not in an array that something has an index for, but in registers.
+        // A scatter costs by the element: two vectors go out as pairs.
         const uint pairs = HEED_VECTOR ? DIM_V_SLICE / (2u * WG) : 0u;
         [[unroll]] for (uint c = 0u; c < V_VECTORS; c++) {
             uint d = c * WG + lane;
             float x = acc[r * V_VECTORS + c];
             acc[r * V_VECTORS + c] = factor == 0.0 ? 0.0 : x * factor;
             if (c < 2u * pairs && (c & 1u) != 0u)
-                store_two(e + (c - 1u) * WG, acc[r * V_VECTORS + (c - (c & 1u))], acc[r * V_VECTORS + c]);
+                HEED_STORE_PAIR(o, e + (c - 1u) * WG + 2u * lane,
+                                floatBitsToUint(heed_neighbours(acc[r * V_VECTORS + (c - (c & 1u))],
+                                                                acc[r * V_VECTORS + c])));
             else if (c >= 2u * pairs && d < DIM_V_SLICE)
                 o_w[e + d] = floatBitsToUint(acc[r * V_VECTORS + c]);
         }

@@ -6,33 +6,18 @@
 #define HEED_ONLINE_H
 
 #include "fused.h"
+#include "weight.h"
 
 /* Only its number rules a key out, and nothing is added to its score: logits are then kept in units of log(2), which
  * the scale of the queries brings about. */
 #define PLAIN \
     (!flag(~(HEED_ATTN_KEY_LENGTHS | HEED_ATTN_PACKED_Q | HEED_ATTN_PACKED_KV | HEED_ATTN_SINKS | HEED_ATTN_TOP_LEFT | \
              HEED_ATTN_WRITE_LSE | HEED_ATTN_WRITE_ENTROPY | HEED_ATTN_PARTIAL)))
-#define LOG2_E 1.44269504f
 #define LN_2 0.693147181f
 #define UNIT (PLAIN ? 1.0f : LOG2_E)  /* from the units of logits to those of log(2) */
 #define NATURAL (PLAIN ? LN_2 : 1.0f) /* and to those of heed.h */
 /* What queries are multiplied with. */
 #define SCALE (PLAIN ? push.scale * LOG2_E : push.scale)
-
-#define EACH(x) HEED_CAST(FLOATS, x)
-
-/* 2^x, and 0 below 2^-126. Rounding leaves |f| <= 0.5 for a polynomial whose relative error is 1.7e-7; the sum with
- * 1.5 * 2^23 has the whole part, biased like an exponent, in its low bits. It is the sum of the rounded x, since that
- * of a tie might be rounded the other way. int() is not used because lavapipe makes scalar code of it, and exp2()
- * because it is twice as long there. NaN stays NaN. */
-FLOATS weight(FLOATS x)
-{
-    FLOATS whole = HEED_ROUND_EVEN(x), f = x - whole;
-    FLOATS p = fma(fma(fma(fma(fma(EACH(1.338207047e-3f), f, EACH(9.667145088e-3f)), f, EACH(5.550380051e-2f)), f,
-                           EACH(0.2402233928f)), f, EACH(0.6931471825f)), f, EACH(1.0f));
-    p *= BITS_FLOATS(FLOATS_BITS(whole + (12582912.0f + 127.0f)) << 23);
-    return x < -126.0f ? EACH(0.0f) : p;
-}
 
 /* What logits are taken from before weight(): their maximum, or 0 where all are ruled out and get the weight 0. */
 FLOATS origin(FLOATS top)

@@ -154,6 +154,25 @@ static struct stage lanes_aggregate(const struct heed_plan *plan, enum stage_ker
  * lane at most against 128, in words of 64 bits: 8 lanes, 32768 rows of 256 keys 72 : 26 (0.2 : 0.5), 16384 of 512 40 :
  * 21 (0.4 : 0.9), 8192 of 1024 57 : 30 (0.4 : 2.7); 16 lanes 8192 of 1024 58 : 23 (0.8 : 2.1). Words of 32 against 64
  * bits, neither keeping any, 8 lanes: 8192 of 1024 85 : 58. */
+bool heed_lower_softmax_has_terms(const struct heed_attention_desc *d)
+{
+    return d->mask != HEED_MASK_NONE || d->key_bias || d->alibi || d->distance_dims > 0 || d->softcap > 0.0f;
+}
+
+static struct stage address_softmax(const heed_plan *plan)
+{
+    enum { PAIRS = 4, ROWS = 8, MANY_ROWS = 1024 };
+    const uint32_t rows = plan->problem.attention.rows < MANY_ROWS ? 1 : ROWS;
+    return (struct stage){
+        .kernel = HEED_KERNEL_ATTN_SOFTMAX_ADDRESS,
+        .group = plan->device->info.limits.subgroup_size_max,
+        .br = rows,
+        .bc = PAIRS,
+        .rows = rows,
+        .columns = UINT32_MAX,
+    };
+}
+
 static struct stage softmax_stage(const heed_plan *plan, bool lanes, bool int64)
 {
     enum { KEPT_LOADS = 64, SHORT_CODE_LOADS = 16, ROWS = 8, MANY_ROWS = 1024 };
@@ -187,6 +206,10 @@ struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, enum st
             return lanes_scores(plan, kernels);
         return (struct stage){HEED_KERNEL_ATTN_SCORES, GROUP, ROWS, 1, ROWS, GROUP, 0, 0};
     case HEED_OP_SOFTMAX:
+        if (kernels >= STAGES_LANES_ADDRESS && heed_lower_shuffles(plan) &&
+            !heed_lower_softmax_has_terms(&plan->problem.attention.desc) &&
+            (plan->op == HEED_OP_SOFTMAX || plan->problem.attention.desc.len_kv >= HEED_LANES_LONG_ROW))
+            return address_softmax(plan);
         return softmax_stage(plan, kernels != STAGES_PLAIN, kernels >= STAGES_LANES_INT64);
     default:
         if (kernels != STAGES_PLAIN)

@@ -43,6 +43,8 @@ static const struct {
     [HEED_KERNEL_ATTN_SOFTMAX] = {"attn_softmax", ATTN_OUT},
     [HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP] = {"attn_softmax_subgroup", ATTN_OUT},
     [HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP_INT64] = {"attn_softmax_subgroup_int64", ATTN_OUT, .int64 = true},
+    [HEED_KERNEL_ATTN_SOFTMAX_ADDRESS] = {"attn_softmax_address", ATTN_OUT, .int64 = true,
+                                          .addresses = BIT(HEED_ATTN_Q)},
     [HEED_KERNEL_ATTN_AGGREGATE] = {"attn_aggregate", BIT(HEED_ATTN_O)},
     [HEED_KERNEL_ATTN_AGGREGATE_LANES] = {"attn_aggregate_lanes", BIT(HEED_ATTN_O)},
     [HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64] = {"attn_aggregate_lanes_int64", BIT(HEED_ATTN_O), .int64 = true},

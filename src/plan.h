@@ -35,6 +35,7 @@ enum heed_kernel {
     HEED_KERNEL_ATTN_SOFTMAX,                /* attn_softmax.comp */
     HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP,       /* attn_softmax.comp with -DHEED_SUBGROUP */
     HEED_KERNEL_ATTN_SOFTMAX_SUBGROUP_INT64, /* and -DHEED_INT64 */
+    HEED_KERNEL_ATTN_SOFTMAX_ADDRESS,        /* attn_softmax_address.comp with -DHEED_ADDRESS */
     HEED_KERNEL_ATTN_AGGREGATE,
     HEED_KERNEL_ATTN_AGGREGATE_LANES,
     HEED_KERNEL_ATTN_AGGREGATE_LANES_INT64, /* attn_aggregate_lanes.comp with -DHEED_INT64 */

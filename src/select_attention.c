@@ -113,9 +113,6 @@ enum {
     SHARED_ROWS = 4,
     SHARED_SLICE = 256,
     SHARED_CODE = 2048,
-    /* What lavapipe reads of another lane it reads in one instruction with 8 lanes, and else lane by lane: those 8
-     * heads of 1024 x 1024, lanes that own rows against lanes that share them, 4 lanes 57 : 290, 16 lanes 54 : 1137. */
-    SHUFFLED_LANES = 8,
 };
 
 static uint32_t clamp_u32(uint32_t x, uint32_t low, uint32_t high)
@@ -331,7 +328,7 @@ static bool prefers_features_address(const struct heed_candidate *self, const he
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const bool masks = d->mask != HEED_MASK_NONE || d->causal || d->window || d->key_bias;
     (void)self;
-    if (!has_addresses(plan) || vector_lanes(plan) != SHUFFLED_LANES)
+    if (!has_addresses(plan) || !heed_lower_shuffles(plan))
         return false;
     return few_rows(plan) || (!masks && d->len_q >= VECTORS * vector_lanes(plan) && d->len_kv >= KEYS &&
                               d->dim_qk + d->dim_v >= FEATURES);
@@ -640,6 +637,26 @@ static bool prefers_held(const struct heed_candidate *self, const heed_plan *pla
 
 /* ---- staged: scores, softmax and aggregate with the matrix between them */
 
+/* What the stages ask for beyond that where they load by address: f32, as o is what the sums are in. */
+static bool address_stages_fit(const heed_plan *plan, char *why, size_t why_size)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    const bool whole = plan->op == HEED_OP_ATTENTION;
+    if ((whole || plan->op == HEED_OP_SCORES) && d->q.dtype != HEED_F32)
+        snprintf(why, why_size, "queries are %s: by their addresses f32 is loaded", heed_dtype_name(d->q.dtype));
+    else if ((whole || plan->op == HEED_OP_AGGREGATE) && (d->v.dtype != HEED_F32 || d->o.dtype != HEED_F32))
+        snprintf(why, why_size, "values are %s and o is %s: by their addresses f32 is loaded, and o has the sums",
+                 heed_dtype_name(d->v.dtype), heed_dtype_name(d->o.dtype));
+    else if (plan->op == HEED_OP_SOFTMAX && !heed_lower_shuffles(plan))
+        snprintf(why, why_size, "subgroups are not of %d invocations, of which others read quickly",
+                 HEED_SHUFFLED_LANES);
+    else if (plan->op == HEED_OP_SOFTMAX && heed_lower_softmax_has_terms(d))
+        snprintf(why, why_size, "masks, biases and softcap are too much to be made twice");
+    else
+        return true;
+    return false;
+}
+
 static bool stages_fit(const heed_plan *plan, enum stage_kernels kernels, char *why, size_t why_size)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
@@ -653,16 +670,8 @@ static bool stages_fit(const heed_plan *plan, enum stage_kernels kernels, char *
         snprintf(why, why_size, "len_kv %u is odd, and it takes keys in pairs", d->len_kv);
         return false;
     }
-    const bool aggregates = plan->op == HEED_OP_ATTENTION || plan->op == HEED_OP_AGGREGATE;
-    if (kernels >= STAGES_LANES_ADDRESS && plan->op != HEED_OP_AGGREGATE && d->q.dtype != HEED_F32) {
-        snprintf(why, why_size, "queries are %s: by their addresses f32 is loaded", heed_dtype_name(d->q.dtype));
+    if (kernels >= STAGES_LANES_ADDRESS && !address_stages_fit(plan, why, why_size))
         return false;
-    }
-    if (kernels >= STAGES_LANES_ADDRESS && aggregates && (d->v.dtype != HEED_F32 || d->o.dtype != HEED_F32)) {
-        snprintf(why, why_size, "values are %s and o is %s: by their addresses f32 is loaded, and o has the sums",
-                 heed_dtype_name(d->v.dtype), heed_dtype_name(d->o.dtype));
-        return false;
-    }
     for (enum heed_op stage = HEED_OP_SCORES; stage <= HEED_OP_AGGREGATE; stage++) {
         if (plan->op != HEED_OP_ATTENTION && plan->op != stage)
             continue;
@@ -691,6 +700,11 @@ static bool prefers_stages(const struct heed_candidate *self, const heed_plan *p
 {
     (void)self;
     return plan->device->info.type == HEED_DEVICE_CPU;
+}
+
+static bool prefers_softmax_address(const struct heed_candidate *self, const heed_plan *plan)
+{
+    return prefers_stages(self, plan) && plan->problem.attention.desc.len_kv >= HEED_LANES_LONG_ROW;
 }
 
 enum stage_kernels heed_lower_preferred_stages(const heed_plan *plan)
@@ -759,7 +773,9 @@ static const struct heed_candidate attention[] = {
 };
 static const struct heed_candidate scores[] = {STAGED_ADDRESS("attn_scores"), STAGED_INT64("attn_scores"),
                                                STAGED("attn_scores")};
-static const struct heed_candidate softmax[] = {STAGED_INT64("attn_softmax"), STAGED("attn_softmax")};
+static const struct heed_candidate softmax[] = {
+    STAGED_BY("attn_softmax__lanes_address", STAGES_LANES_ADDRESS, prefers_softmax_address),
+    STAGED_INT64("attn_softmax"), STAGED("attn_softmax")};
 static const struct heed_candidate aggregate[] = {STAGED_ADDRESS("attn_aggregate"), STAGED_INT64("attn_aggregate"),
                                                   STAGED("attn_aggregate")};
 

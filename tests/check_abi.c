@@ -156,6 +156,7 @@ static const struct family {
 } families[] = {
     {"attn_scores_lanes_address", attn_address_members, attn_specs, attn_bindings, scores_bindings},
     {"attn_scores", attn_members, attn_specs, attn_bindings, scores_bindings},
+    {"attn_softmax_address", attn_address_members, attn_specs, attn_bindings, softmax_bindings},
     {"attn_softmax", attn_members, attn_specs, attn_bindings, softmax_bindings},
     {"attn_aggregate_address", attn_address_members, attn_specs, attn_bindings, aggregate_bindings},
     {"attn_aggregate", attn_members, attn_specs, attn_bindings, aggregate_bindings},
