@@ -21,7 +21,6 @@
 #include "online.h"
 #include "address.glsl"
 #include "across.glsl"
-
 #include "pairs.glsl"
 HEED_PAIRS(writeonly, o, HEED_ATTN_O)
 

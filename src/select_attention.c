@@ -23,9 +23,7 @@ static uint32_t shared_bytes(const heed_plan *plan, const struct tile *tile)
 {
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     uint32_t q_vectors = ceil_div(d->dim_qk, 4), v_vectors = ceil_div(heed_lower_slice(tile, d->dim_v), 4);
-    if (tile->lanes > 0)
-        return 0;
-    if (tile->owns == LANE_OWNS_FEATURES)
+    if (tile->lanes > 0 || tile->owns == LANE_OWNS_FEATURES)
         return 0;
     if (tile->owns == LANE_OWNS_ROWS)
         return tile->broadcast || tile->address ? 0 : 16 * tile->bc * (q_vectors + v_vectors);
