@@ -1,6 +1,6 @@
 #version 450
 // SPDX-License-Identifier: MIT
-// Fused attention in f32 for software drivers: the lanes of a subgroup own neighbouring features, whose keys and values
+// Fused attention for software drivers: the lanes of a subgroup own neighbouring features, whose keys and values
 // are one load of a vector, and walk the keys with BR rows. A score is the sum over the lanes, and as many keys as
 // there are lanes are summed at once, so that a lane has the logit and the weight of one key. Measurements stand in
 // src/select_attention.c.
@@ -24,8 +24,36 @@
 #include "pairs.glsl"
 HEED_PAIRS(writeonly, o, HEED_ATTN_O)
 
-const uint Q_VECTORS = (DIM_QK + WG - 1u) / WG, V_VECTORS = (DIM_V_SLICE + WG - 1u) / WG;
+// Elements of 16 bits come in words of two, and a lane owns both: vectors then have every other feature, two by two.
+const bool K_WORDS = DT_K != HEED_DT_F32, V_WORDS = DT_V != HEED_DT_F32;
+const uint64_t K_BYTES = K_WORDS ? 2ul : 4ul, V_BYTES = V_WORDS ? 2ul : 4ul;
+const uint Q_STEP = K_WORDS ? 2u : 1u, V_STEP = V_WORDS ? 2u : 1u; // vectors of a load
+const uint Q_VECTORS = (DIM_QK + Q_STEP * WG - 1u) / (Q_STEP * WG) * Q_STEP,
+           V_VECTORS = (DIM_V_SLICE + V_STEP * WG - 1u) / (V_STEP * WG) * V_STEP;
 const uint GROUPS = BC / WG; // of keys, at a time
+
+// Vector c, and the next one if a load has two.
+vec2 load_vectors(uint dt, uint64_t address, uint c, uint count)
+{
+    if (dt == HEED_DT_F32)
+        return vec2(heed_load_lanes(address, c * WG, count), 0.0);
+    return heed_load_two_lanes(dt, address, c * WG, count);
+}
+
+float query_of(uint row_begin, uint c)
+{
+    uint d = K_WORDS ? (c & ~1u) * WG + 2u * heed_lane() + (c & 1u) : c * WG + heed_lane();
+    float x = q_load(DT_Q, row_begin + min(d, DIM_QK - 1u));
+    return d < DIM_QK ? x * SCALE : 0.0;
+}
+
+void store_two(uint i, vec2 x)
+{
+    if (PARTIAL || DT_O == HEED_DT_F32)
+        HEED_STORE_PAIR(o, i, floatBitsToUint(x));
+    else
+        o_w[i >> 1] = heed_bits16(DT_O, x.x) | heed_bits16(DT_O, x.y) << 16;
+}
 
 void main()
 {
@@ -44,16 +72,18 @@ void main()
     Online rows[BR];
     uint64_t all_q = heed_base(push.address0);
     [[unroll]] for (uint r = 0u; r < BR; r++) {
-        uint64_t at = heed_address(all_q, end_row == 0u ? 0u : q_begin(s) + min(row0 + r, last_row) * push.q_stride_row);
+        uint e = end_row == 0u ? 0u : q_begin(s) + min(row0 + r, last_row) * push.q_stride_row;
+        uint64_t at = heed_address(all_q, e);
         [[unroll]] for (uint c = 0u; c < Q_VECTORS; c++)
-            query[r * Q_VECTORS + c] = heed_load_lanes(at, c * WG, DIM_QK) * SCALE;
+            query[r * Q_VECTORS + c] = DT_Q == HEED_DT_F32 && !K_WORDS ? heed_load_lanes(at, c * WG, DIM_QK) * SCALE :
+                                                                         query_of(e, c);
         [[unroll]] for (uint c = 0u; c < V_VECTORS; c++)
             acc[r * V_VECTORS + c] = 0.0;
         rows[r] = online_begin();
     }
 
-    uint64_t all_k = heed_address(heed_base(push.address1), k_begin(s)),
-             all_v = heed_address(heed_base(push.address2), v_begin(s) + feature0);
+    uint64_t all_k = heed_base(push.address1) + uint64_t(subgroupBroadcastFirst(k_begin(s))) * K_BYTES,
+             all_v = heed_base(push.address2) + uint64_t(subgroupBroadcastFirst(v_begin(s) + feature0)) * V_BYTES;
     uint k_stride = push.k_stride_row, v_stride = push.v_stride_row, end_key = range.end, key = range.first;
     // Where keys are left, the last BC are walked, and those seen before ruled out; if there are fewer at all, what
     // is behind the last is.
@@ -61,24 +91,26 @@ void main()
     uint64_t k_at[BC], v_at[BC];
     [[unroll]] for (uint j = 0u; j < BC; j++) {
         uint other = subgroupBroadcastFirst(min(j, most));
-        k_at[j] = uint64_t(other * k_stride) * 4ul;
-        v_at[j] = uint64_t(other * v_stride) * 4ul;
+        k_at[j] = uint64_t(other * k_stride) * K_BYTES;
+        v_at[j] = uint64_t(other * v_stride) * V_BYTES;
     }
     if (key < end_key) // loops are asked at their end: see attn_lanes.comp
         [[dont_unroll]] do {
             uint begin = subgroupBroadcastFirst(min(key, last_begin));
-            uint64_t k = all_k + uint64_t(begin * k_stride) * 4ul, v = all_v + uint64_t(begin * v_stride) * 4ul;
+            uint64_t k = all_k + uint64_t(begin * k_stride) * K_BYTES, v = all_v + uint64_t(begin * v_stride) * V_BYTES;
             float sums[BR * BC], t[BR * GROUPS], p[BR * BC];
             [[unroll]] for (uint i = 0u; i < BR * BC; i++)
                 sums[i] = 0.0;
             [[unroll]] for (uint j = 0u; j < BC; j += 2u)
-                [[unroll]] for (uint c = 0u; c < Q_VECTORS; c++) {
-                    float x0 = heed_load_lanes(k + k_at[j], c * WG, DIM_QK);
-                    float x1 = heed_load_lanes(k + k_at[j + 1u], c * WG, DIM_QK);
-                    [[unroll]] for (uint r = 0u; r < BR; r++) {
-                        sums[r * BC + j] = fma(query[r * Q_VECTORS + c], x0, sums[r * BC + j]);
-                        sums[r * BC + j + 1u] = fma(query[r * Q_VECTORS + c], x1, sums[r * BC + j + 1u]);
-                    }
+                [[unroll]] for (uint c = 0u; c < Q_VECTORS; c += Q_STEP) {
+                    vec2 x0 = load_vectors(DT_K, k + k_at[j], c, DIM_QK);
+                    vec2 x1 = load_vectors(DT_K, k + k_at[j + 1u], c, DIM_QK);
+                    [[unroll]] for (uint i = 0u; i < Q_STEP; i++)
+                        [[unroll]] for (uint r = 0u; r < BR; r++) {
+                            float y = query[r * Q_VECTORS + c + i];
+                            sums[r * BC + j] = fma(y, x0[i], sums[r * BC + j]);
+                            sums[r * BC + j + 1u] = fma(y, x1[i], sums[r * BC + j + 1u]);
+                        }
                 }
             bool moves = false;
             [[unroll]] for (uint g = 0u; g < GROUPS; g++) {
@@ -114,13 +146,15 @@ void main()
                     [[unroll]] for (uint j = 0u; j < WG; j++)
                         p[r * BC + g * WG + j] = subgroupShuffle(x, j);
                 }
-            [[unroll]] for (uint c = 0u; c < V_VECTORS; c++)
+            [[unroll]] for (uint c = 0u; c < V_VECTORS; c += V_STEP)
                 [[unroll]] for (uint j = 0u; j < BC; j++) {
-                    float x = heed_load_lanes(v + v_at[j], c * WG, DIM_V_SLICE);
-                    [[unroll]] for (uint r = 0u; r < BR; r++) {
-                        float y = p[r * BC + j], used = GUARDED && y == 0.0 ? 0.0 : x;
-                        acc[r * V_VECTORS + c] = fma(y, used, acc[r * V_VECTORS + c]);
-                    }
+                    vec2 x = load_vectors(DT_V, v + v_at[j], c, DIM_V_SLICE);
+                    [[unroll]] for (uint i = 0u; i < V_STEP; i++)
+                        [[unroll]] for (uint r = 0u; r < BR; r++) {
+                            uint a = r * V_VECTORS + c + i;
+                            float y = p[r * BC + j], used = GUARDED && y == 0.0 ? 0.0 : x[i];
+                            acc[a] = fma(y, used, acc[a]);
+                        }
                 }
             key += BC;
         } while (key < end_key);
@@ -135,18 +169,20 @@ void main()
             store_sums(s, split, row0 + r, top, sum, weighted);
         uint e = o_begin(s, split, row0 + r) + feature0;
         float factor = o_factor(s, top, sum);
-        // A scatter costs by the element: two vectors go out as pairs.
-        const uint pairs = HEED_VECTOR ? DIM_V_SLICE / (2u * WG) : 0u;
+        // A scatter costs by the element: lanes store neighbours, of two vectors.
         [[unroll]] for (uint c = 0u; c < V_VECTORS; c++) {
-            uint d = c * WG + lane;
+            uint d = c * WG + lane, two = (c & ~1u) * WG + 2u * lane;
             float x = acc[r * V_VECTORS + c];
-            acc[r * V_VECTORS + c] = factor == 0.0 ? 0.0 : x * factor;
-            if (c < 2u * pairs && (c & 1u) != 0u)
-                HEED_STORE_PAIR(o, e + (c - 1u) * WG + 2u * lane,
-                                floatBitsToUint(heed_neighbours(acc[r * V_VECTORS + (c - (c & 1u))],
-                                                                acc[r * V_VECTORS + c])));
-            else if (c >= 2u * pairs && d < DIM_V_SLICE)
-                o_w[e + d] = floatBitsToUint(acc[r * V_VECTORS + c]);
+            acc[r * V_VECTORS + c] = x = factor == 0.0 ? 0.0 : x * factor;
+            bool is_second = (c & 1u) != 0u;
+            if (HEED_VECTOR && (is_second || c == V_VECTORS - 1u)) {
+                vec2 xy = is_second ? vec2(acc[r * V_VECTORS + (c & ~1u)], x) : vec2(x, 0.0);
+                xy = V_WORDS ? xy : heed_neighbours(xy.x, xy.y);
+                if (two < DIM_V_SLICE)
+                    store_two(e + two, xy);
+            } else if (!HEED_VECTOR && d < DIM_V_SLICE) {
+                o_w[e + d] = floatBitsToUint(x);
+            }
         }
     }
 }

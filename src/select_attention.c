@@ -250,16 +250,17 @@ static bool accepts_software(const struct heed_candidate *self, const heed_plan 
     const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct tile tile = software_tile(self, plan);
     const struct heed_candidate fitted = {.tile = &tile};
+    const bool all_f32 =
+        d->q.dtype == HEED_F32 && d->k.dtype == HEED_F32 && d->v.dtype == HEED_F32 && d->o.dtype == HEED_F32;
     if (d->dim_qk > most_features(plan))
         snprintf(why, why_size, "dim_qk %u is more than the %u that a lane keeps", d->dim_qk, most_features(plan));
     else if (tile.owns == LANE_OWNS_ROWS && (heed_preferences(&plan->device->info) & HEED_AVOIDS_LANES))
         snprintf(why, why_size, "this driver takes minutes and gigabytes to compile it");
-    else if (tile.address && (d->k.dtype != HEED_F32 || d->v.dtype != HEED_F32))
+    else if (tile.owns == LANE_OWNS_FEATURES && !all_f32 && !heed_lower_is_vector(d, 4))
+        snprintf(why, why_size, "rows are not aligned to 4 elements, or no multiples of them, and not all is f32");
+    else if (tile.owns == LANE_OWNS_ROWS && tile.address && (d->k.dtype != HEED_F32 || d->v.dtype != HEED_F32))
         snprintf(why, why_size, "keys are %s and values %s: by their addresses f32 is loaded",
                  heed_dtype_name(d->k.dtype), heed_dtype_name(d->v.dtype));
-    else if (tile.owns == LANE_OWNS_FEATURES && (d->q.dtype != HEED_F32 || d->o.dtype != HEED_F32))
-        snprintf(why, why_size, "queries are %s and o is %s, and it takes f32", heed_dtype_name(d->q.dtype),
-                 heed_dtype_name(d->o.dtype));
     else if (tile.owns == LANE_OWNS_FEATURES && !plan->device->info.has_subgroups)
         snprintf(why, why_size, "the device has no full subgroups of a known size, or they are switched off");
     else if (tile.int64 && !heed_lower_is_vector(d, 4))
@@ -306,10 +307,14 @@ static bool prefers_lanes(const struct heed_candidate *self, const heed_plan *pl
  * (1.5 : 0.8), 8 of 4096 x 7 of 16 1.90 : 0.94 (0.45 : 0.20), 1 of 2048 x 65536 929 : 578. */
 static bool has_addresses(const heed_plan *plan)
 {
-    const struct heed_attention_desc *d = &plan->problem.attention.desc;
     const struct heed_device_info *info = &plan->device->info;
-    return is_software(plan) && info->has_buffer_addresses && !(heed_preferences(info) & HEED_AVOIDS_LONG_CODE) &&
-           d->k.dtype == HEED_F32 && d->v.dtype == HEED_F32;
+    return is_software(plan) && info->has_buffer_addresses && !(heed_preferences(info) & HEED_AVOIDS_LONG_CODE);
+}
+
+static bool keys_are_f32(const heed_plan *plan)
+{
+    const struct heed_attention_desc *d = &plan->problem.attention.desc;
+    return d->k.dtype == HEED_F32 && d->v.dtype == HEED_F32;
 }
 
 /* Lanes that own features are all busy with one row, and take half as long to compile. 26.1.6 on a Zen 3, 8 lanes, ms
@@ -319,7 +324,10 @@ static bool has_addresses(const heed_plan *plan)
  * lane before lanes are added up: 8 heads of 100 x 850 of 32 2.08 : 2.53, 1024 x 1024 of 64 31 : 31 (0.65 : 0.5), 512 x
  * 8192 15.2 : 15.0, 4 of 512 x 1024 of 128 22 : 21 (1.6 : 0.6), 2 of 256 x 1024 of 256 21.5 : 10.9 (2.9 : 1.2), of 512
  * 64 : 39 (6.7 : 1.1); on how often outputs are begun and stored: 8 of 4096 x 7 of 64 2.9 : 3.9, x 16 5.6 : 5.7; and
- * what skips values costs more: 1024 x 1024 of 64, causal, 30 : 37. */
+ * what skips values costs more: 1024 x 1024 of 64, causal, 30 : 37. Of f16 and bf16
+ * nothing else is loaded by address: beside other work 20 heads of 4096 x 77 of 64 190 : 128 and 192 : 102, 8 of 1024 x
+ * 1024 266 : 136 and 196 : 106, 32 of 1 x 8192 of 128, four of them with the same keys, 48 : 3.1 and 32 : 2.5, 8 of 100
+ * x 850 of 32 6.4 : 7.5 and 4.2 : 4.4. */
 static bool prefers_features_address(const struct heed_candidate *self, const heed_plan *plan)
 {
     enum { FEATURES = 128, KEYS = 64, VECTORS = 2 };
@@ -328,14 +336,14 @@ static bool prefers_features_address(const struct heed_candidate *self, const he
     (void)self;
     if (!has_addresses(plan) || !heed_lower_shuffles(plan))
         return false;
-    return few_rows(plan) || (!masks && d->len_q >= VECTORS * vector_lanes(plan) && d->len_kv >= KEYS &&
-                              d->dim_qk + d->dim_v >= FEATURES);
+    return few_rows(plan) || (!(masks && keys_are_f32(plan)) && d->len_q >= VECTORS * vector_lanes(plan) &&
+                              d->len_kv >= KEYS && d->dim_qk + d->dim_v >= FEATURES);
 }
 
 static bool prefers_lanes_address(const struct heed_candidate *self, const heed_plan *plan)
 {
     (void)self;
-    return has_addresses(plan);
+    return has_addresses(plan) && keys_are_f32(plan);
 }
 
 /* A gather of 64 bits costs what one of 32 does. On 22.3 what is staged is little of the time. */
@@ -380,7 +388,7 @@ static bool prefers_keys(const struct heed_candidate *self, const heed_plan *pla
      * 0.9), 7 x 4096 of 16 1.85 : 0.61 (1.3 : 0.2), 4 x 1024 of 64 1.45 : 0.64, 32 heads of 1 x 8192 of 128, four of
      * them with the same keys 21 : 11.5 (3.9 : 2.3), and each with its own, which are 256 MB, 44 : 51 (8.4 : 2.3). Not
      * measured with 16 lanes, where a processor with AVX-512 gathers more cheaply. */
-    if (has_addresses(plan))
+    if (has_addresses(plan) && keys_are_f32(plan))
         return rows == 1 && (tile.touches || vector_lanes(plan) >= LANES_WIDE);
     return is_software(plan) && (rows <= tile.br || (few_rows(plan) && avoided != HEED_AVOIDS_LONG_CODE));
 }
