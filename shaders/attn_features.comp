@@ -31,6 +31,8 @@ const uint Q_STEP = K_WORDS ? 2u : 1u, V_STEP = V_WORDS ? 2u : 1u; // vectors of
 const uint Q_VECTORS = (DIM_QK + Q_STEP * WG - 1u) / (Q_STEP * WG) * Q_STEP,
            V_VECTORS = (DIM_V_SLICE + V_STEP * WG - 1u) / (V_STEP * WG) * V_STEP;
 const uint GROUPS = BC / WG; // of keys, at a time
+const bool ONLY_CAUSAL = !flag(HEED_ATTN_MASK_BOOL | HEED_ATTN_MASK_ADD | HEED_ATTN_WINDOW | HEED_ATTN_KEY_BIAS |
+                               HEED_ATTN_ALIBI | HEED_ATTN_DISTANCE | HEED_ATTN_SOFTCAP);
 
 // Vector c, and the next one if a load has two.
 vec2 load_vectors(uint dt, uint64_t address, uint c, uint count)
@@ -45,6 +47,77 @@ float query_of(uint row_begin, uint c)
     uint d = K_WORDS ? (c & ~1u) * WG + 2u * heed_lane() + (c & 1u) : c * WG + heed_lane();
     float x = q_load(DT_Q, row_begin + min(d, DIM_QK - 1u));
     return d < DIM_QK ? x * SCALE : 0.0;
+}
+
+float query[BR * Q_VECTORS], acc[BR * V_VECTORS];
+Online rows[BR];
+uint64_t k_at[BC], v_at[BC]; // bytes from the first of BC keys
+
+// BC keys, whose first are at k and v and have the number `begin`. Open: all rows attend to all of them. Else those before
+// `key` and behind the `most`-th are ruled out.
+void walk(Sequence s, uint row0, uint last_row, uint64_t k, uint64_t v, uint begin, uint key, uint most, bool open)
+{
+    uint lane = heed_lane();
+    float sums[BR * BC], t[BR * GROUPS], p[BR * BC];
+    [[unroll]] for (uint i = 0u; i < BR * BC; i++)
+        sums[i] = 0.0;
+    [[unroll]] for (uint j = 0u; j < BC; j += 2u)
+        [[unroll]] for (uint c = 0u; c < Q_VECTORS; c += Q_STEP) {
+            vec2 x0 = load_vectors(DT_K, k + k_at[j], c, DIM_QK);
+            vec2 x1 = load_vectors(DT_K, k + k_at[j + 1u], c, DIM_QK);
+            [[unroll]] for (uint i = 0u; i < Q_STEP; i++)
+                [[unroll]] for (uint r = 0u; r < BR; r++) {
+                    float y = query[r * Q_VECTORS + c + i];
+                    sums[r * BC + j] = fma(y, x0[i], sums[r * BC + j]);
+                    sums[r * BC + j + 1u] = fma(y, x1[i], sums[r * BC + j + 1u]);
+                }
+        }
+    bool moves = false;
+    [[unroll]] for (uint g = 0u; g < GROUPS; g++) {
+        uint other = g * WG + lane;
+        bool ruled_out = !open && (begin + other < key || other > most);
+        [[unroll]] for (uint r = 0u; r < BR; r++) {
+            float part[WG];
+            [[unroll]] for (uint j = 0u; j < WG; j++)
+                part[j] = sums[r * BC + g * WG + j];
+            float x = heed_sums_across(part);
+            if (open && !PLAIN)
+                x = biased_logit(x, 0.0);
+            else if (!PLAIN) // masks and biases end with the last row and key
+                x = attn_logit(s, min(row0 + r, last_row), begin + min(other, most), x);
+            x = ruled_out ? HEED_RULED_OUT : x;
+            t[r * GROUPS + g] = x;
+            moves = moves || x > rows[r].top;
+        }
+    }
+    if (heed_any_of(moves))
+        [[unroll]] for (uint r = 0u; r < BR; r++) {
+            float top = rows[r].top;
+            [[unroll]] for (uint g = 0u; g < GROUPS; g++)
+                top = t[r * GROUPS + g] > top ? t[r * GROUPS + g] : top;
+            top = heed_largest_of(top);
+            float shift = online_shift(rows[r], top);
+            rows[r] = online_move(rows[r], top, shift);
+            [[unroll]] for (uint c = 0u; c < V_VECTORS; c++)
+                acc[r * V_VECTORS + c] *= shift;
+        }
+    [[unroll]] for (uint g = 0u; g < GROUPS; g++)
+        [[unroll]] for (uint r = 0u; r < BR; r++) {
+            float x = online_weight(rows[r], t[r * GROUPS + g]);
+            rows[r] = online_add(rows[r], t[r * GROUPS + g], x);
+            [[unroll]] for (uint j = 0u; j < WG; j++)
+                p[r * BC + g * WG + j] = subgroupShuffle(x, j);
+        }
+    [[unroll]] for (uint c = 0u; c < V_VECTORS; c += V_STEP)
+        [[unroll]] for (uint j = 0u; j < BC; j++) {
+            vec2 x = load_vectors(DT_V, v + v_at[j], c, DIM_V_SLICE);
+            [[unroll]] for (uint i = 0u; i < V_STEP; i++)
+                [[unroll]] for (uint r = 0u; r < BR; r++) {
+                    uint a = r * V_VECTORS + c + i;
+                    float y = p[r * BC + j], used = GUARDED && !open && y == 0.0 ? 0.0 : x[i];
+                    acc[a] = fma(y, used, acc[a]);
+                }
+        }
 }
 
 void store_two(uint i, vec2 x)
@@ -68,8 +141,6 @@ void main()
     // The last slice of features is made of the last ones, of which the one before it may have some.
     feature0 = min(feature0, DIM_V - DIM_V_SLICE);
 
-    float query[BR * Q_VECTORS], acc[BR * V_VECTORS];
-    Online rows[BR];
     uint64_t all_q = heed_base(push.address0);
     [[unroll]] for (uint r = 0u; r < BR; r++) {
         uint e = end_row == 0u ? 0u : q_begin(s) + min(row0 + r, last_row) * push.q_stride_row;
@@ -85,10 +156,26 @@ void main()
     uint64_t all_k = heed_base(push.address1) + uint64_t(subgroupBroadcastFirst(k_begin(s))) * K_BYTES,
              all_v = heed_base(push.address2) + uint64_t(subgroupBroadcastFirst(v_begin(s) + feature0)) * V_BYTES;
     uint k_stride = push.k_stride_row, v_stride = push.v_stride_row, end_key = range.end, key = range.first;
+    // Above the diagonal of its first row a causal block asks of no pair whether it is ruled out.
+    if (flag(HEED_ATTN_CAUSAL) && ONLY_CAUSAL) {
+        int open = HEED_INT(push.row0 + row0) + s.diagonal + 1 - HEED_INT(push.key0);
+        uint whole = uint(clamp(open, HEED_INT(key), HEED_INT(end_key))) - key;
+        whole = key + whole - whole % BC;
+        [[unroll]] for (uint j = 0u; j < BC; j++) {
+            k_at[j] = uint64_t(j * k_stride) * K_BYTES;
+            v_at[j] = uint64_t(j * v_stride) * V_BYTES;
+        }
+        if (key < whole)
+            [[dont_unroll]] do {
+                uint begin = subgroupBroadcastFirst(key);
+                walk(s, row0, last_row, all_k + uint64_t(begin * k_stride) * K_BYTES,
+                     all_v + uint64_t(begin * v_stride) * V_BYTES, begin, begin, BC - 1u, true);
+                key += BC;
+            } while (key < whole);
+    }
     // Where keys are left, the last BC are walked, and those seen before ruled out; if there are fewer at all, what
     // is behind the last is.
     uint most = min(end_key - key, BC) - 1u, last_begin = end_key - 1u - most;
-    uint64_t k_at[BC], v_at[BC];
     [[unroll]] for (uint j = 0u; j < BC; j++) {
         uint other = subgroupBroadcastFirst(min(j, most));
         k_at[j] = uint64_t(other * k_stride) * K_BYTES;
@@ -97,65 +184,8 @@ void main()
     if (key < end_key) // loops are asked at their end: see attn_lanes.comp
         [[dont_unroll]] do {
             uint begin = subgroupBroadcastFirst(min(key, last_begin));
-            uint64_t k = all_k + uint64_t(begin * k_stride) * K_BYTES, v = all_v + uint64_t(begin * v_stride) * V_BYTES;
-            float sums[BR * BC], t[BR * GROUPS], p[BR * BC];
-            [[unroll]] for (uint i = 0u; i < BR * BC; i++)
-                sums[i] = 0.0;
-            [[unroll]] for (uint j = 0u; j < BC; j += 2u)
-                [[unroll]] for (uint c = 0u; c < Q_VECTORS; c += Q_STEP) {
-                    vec2 x0 = load_vectors(DT_K, k + k_at[j], c, DIM_QK);
-                    vec2 x1 = load_vectors(DT_K, k + k_at[j + 1u], c, DIM_QK);
-                    [[unroll]] for (uint i = 0u; i < Q_STEP; i++)
-                        [[unroll]] for (uint r = 0u; r < BR; r++) {
-                            float y = query[r * Q_VECTORS + c + i];
-                            sums[r * BC + j] = fma(y, x0[i], sums[r * BC + j]);
-                            sums[r * BC + j + 1u] = fma(y, x1[i], sums[r * BC + j + 1u]);
-                        }
-                }
-            bool moves = false;
-            [[unroll]] for (uint g = 0u; g < GROUPS; g++) {
-                uint other = g * WG + lane;
-                bool ruled_out = begin + other < key || other > most;
-                [[unroll]] for (uint r = 0u; r < BR; r++) {
-                    float part[WG];
-                    [[unroll]] for (uint j = 0u; j < WG; j++)
-                        part[j] = sums[r * BC + g * WG + j];
-                    float x = heed_sums_across(part);
-                    if (!PLAIN) // masks and biases end with the last row and key
-                        x = attn_logit(s, min(row0 + r, last_row), begin + min(other, most), x);
-                    x = ruled_out ? HEED_RULED_OUT : x;
-                    t[r * GROUPS + g] = x;
-                    moves = moves || x > rows[r].top;
-                }
-            }
-            if (heed_any_of(moves))
-                [[unroll]] for (uint r = 0u; r < BR; r++) {
-                    float top = rows[r].top;
-                    [[unroll]] for (uint g = 0u; g < GROUPS; g++)
-                        top = t[r * GROUPS + g] > top ? t[r * GROUPS + g] : top;
-                    top = heed_largest_of(top);
-                    float shift = online_shift(rows[r], top);
-                    rows[r] = online_move(rows[r], top, shift);
-                    [[unroll]] for (uint c = 0u; c < V_VECTORS; c++)
-                        acc[r * V_VECTORS + c] *= shift;
-                }
-            [[unroll]] for (uint g = 0u; g < GROUPS; g++)
-                [[unroll]] for (uint r = 0u; r < BR; r++) {
-                    float x = online_weight(rows[r], t[r * GROUPS + g]);
-                    rows[r] = online_add(rows[r], t[r * GROUPS + g], x);
-                    [[unroll]] for (uint j = 0u; j < WG; j++)
-                        p[r * BC + g * WG + j] = subgroupShuffle(x, j);
-                }
-            [[unroll]] for (uint c = 0u; c < V_VECTORS; c += V_STEP)
-                [[unroll]] for (uint j = 0u; j < BC; j++) {
-                    vec2 x = load_vectors(DT_V, v + v_at[j], c, DIM_V_SLICE);
-                    [[unroll]] for (uint i = 0u; i < V_STEP; i++)
-                        [[unroll]] for (uint r = 0u; r < BR; r++) {
-                            uint a = r * V_VECTORS + c + i;
-                            float y = p[r * BC + j], used = GUARDED && y == 0.0 ? 0.0 : x[i];
-                            acc[a] = fma(y, used, acc[a]);
-                        }
-                }
+            walk(s, row0, last_row, all_k + uint64_t(begin * k_stride) * K_BYTES,
+                 all_v + uint64_t(begin * v_stride) * V_BYTES, begin, key, most, false);
             key += BC;
         } while (key < end_key);
 
