@@ -321,14 +321,13 @@ static bool keys_are_f32(const heed_plan *plan)
  * (first run in s), what was best else against these: 8 heads of 1 x 1500 keys of 64 features 0.61 : 0.24 (0.6 : 0.2),
  * of 1 x 4096 of 16 0.53 : 0.37, of 4 x 4096 of 16 0.48 : 0.44, 32 heads of 1 x 8192 of 128, 256 MB, 41 : 15.7 (8.8 :
  * 0.5), four of them with the same keys 9.2 : 5.9 (1.3 : 0.6). With many rows they depend on how much is added up in a
- * lane before lanes are added up: 8 heads of 100 x 850 of 32 2.08 : 2.53, 1024 x 1024 of 64 31 : 31 (0.65 : 0.5), 512 x
- * 8192 15.2 : 15.0, 4 of 512 x 1024 of 128 22 : 21 (1.6 : 0.6), 2 of 256 x 1024 of 256 21.5 : 10.9 (2.9 : 1.2), of 512
- * 64 : 39 (6.7 : 1.1); on how often outputs are begun and stored: 8 of 4096 x 7 of 64 2.9 : 3.9, x 16 5.6 : 5.7; and
- * what skips
- * values costs more: 1024 x 1024 of 64, causal, 30 : 37 where all pairs are asked, beside other work 65 : 63 where
- * those at the diagonal are. Of f16 and bf16 nothing else is loaded by address: beside other work 20 heads of 4096 x 77
- * of 64 190 : 128 and 192 : 102, 8 of 1024 x 1024 266 : 136 and 196 : 106, 32 of 1 x 8192 of 128, four of them with the
- * same keys, 48 : 3.1 and 32 : 2.5, 8 of 100 x 850 of 32 6.4 : 7.5 and 4.2 : 4.4. */
+ * lane before lanes are added up: 8 heads of 100 x 850 of 32 2.08 : 2.53, 1024 x 1024 of 64 31 : 31 (0.65 : 0.5), 512
+ * x 8192 15.2 : 15.0, 4 of 512 x 1024 of 128 22 : 21 (1.6 : 0.6), 2 of 256 x 1024 of 256 21.5 : 10.9 (2.9 : 1.2), of
+ * 512 64 : 39 (6.7 : 1.1); on how often outputs are begun and stored: 8 of 4096 x 7 of 64 2.9 : 3.9, x 16 5.6 : 5.7;
+ * and what skips values costs more: 1024 x 1024 of 64, causal, 30 : 37 where all pairs are asked, beside other work 65
+ * : 63 where those at the diagonal are. Of f16 and bf16 nothing else is loaded by address: beside other work 20 heads
+ * of 4096 x 77 of 64 190 : 128 and 192 : 102, 8 of 1024 x 1024 266 : 136 and 196 : 106, 32 of 1 x 8192 of 128, four of
+ * them with the same keys, 48 : 3.1 and 32 : 2.5, 8 of 100 x 850 of 32 6.4 : 7.5 and 4.2 : 4.4. */
 static bool prefers_features_address(const struct heed_candidate *self, const heed_plan *plan)
 {
     enum { FEATURES = 128, KEYS = 64, VECTORS = 2 };
