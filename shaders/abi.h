@@ -60,8 +60,8 @@
     HEED_F(scale) HEED_F(softcap) \
     HEED_I(window_left) HEED_I(window_right)
 
-/* Behind it in kernels that load by address: where two bindings begin, low word first. attn_lanes: k and v; scores: q;
- * aggregate: v. */
+/* Behind it in kernels that load by address: where up to three bindings begin, low word first. Which, in the order of
+ * their numbers, a kernel's row in src/plan.c tells. */
 #define HEED_ATTN_ADDRESSES HEED_U_ARRAY(address0, 2) HEED_U_ARRAY(address1, 2) HEED_U_ARRAY(address2, 2)
 
 /* Bindings of the attention kernels. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Loads at addresses of memory, for drivers whose loads from bindings check their bounds each time. The source has the extensions GL_EXT_buffer_reference, GL_EXT_shader_explicit_arithmetic_types_int64,
-// GL_KHR_shader_subgroup_basic and GL_KHR_shader_subgroup_ballot.
+// Loads at addresses of memory, for drivers whose loads from bindings check their bounds each time. The source has the
+// extensions GL_EXT_buffer_reference, GL_EXT_shader_explicit_arithmetic_types_int64, GL_KHR_shader_subgroup_basic and
+// GL_KHR_shader_subgroup_ballot.
 //
 //   heed_base(push.address0)           uint64_t: where the binding begins; before a loop, in which bounds are checked
 //   heed_address(base, e)              uint64_t: of its element e, the same for all lanes

@@ -165,16 +165,17 @@ enum { HEED_LANES_GROUPS = 8, HEED_LANES_MANY_KEYS = 8192 };
  * 57 : 290, 8 lanes 31 : 31, 16 lanes 54 : 1137. */
 enum { HEED_SHUFFLED_LANES = 8 };
 
-/* Keys from which on a row's softmax loads its scores twice by address and keeps none. 26.1.6 on a Zen 3, 8 lanes, ms
- * (first run in s), words of 64 bits against addresses: 81920 rows of 78 keys 12.6 : 14.1, 32768 of 256 14.0 : 13.4
- * (0.4 : 0.01), 8192 of 1024 16.9 : 12.7 (2.1 : 0.16), 2048 of 4096 18.5 : 12.0. */
-enum { HEED_LANES_LONG_ROW = 256 };
-
 static inline bool heed_lower_shuffles(const heed_plan *plan)
 {
     const struct heed_limits *limits = &plan->device->info.limits;
     return limits->subgroup_size_min == HEED_SHUFFLED_LANES && limits->subgroup_size_max == HEED_SHUFFLED_LANES;
 }
+
+/* Keys from which on a row's softmax loads its scores twice by address and keeps none. 26.1.6 on a Zen 3, 8 lanes, ms
+ * (first run in s), words of 64 bits against addresses: 81920 rows of 78 keys 12.6 : 14.1, 32768 of 256 14.0 : 13.4
+ * (0.4 : 0.01), 8192 of 1024 16.9 : 12.7 (2.1 : 0.16), 2048 of 4096 18.5 : 12.0. */
+enum { HEED_LANES_LONG_ROW = 256 };
+
 /* How many keys one split and one step take. */
 enum heed_status heed_lower_choose_splits(struct lowering *l);
 bool heed_lower_fused_fits(const struct lowering *l, const struct part *part, enum axis *axis);
@@ -198,9 +199,9 @@ struct tile_layout heed_lower_tile_layout(const struct tile *tile, const struct 
 
 enum { LANES_DIM = 256 }; /* features that the kernels for software drivers take at most */
 
-/* What is chosen for a stage of this problem on this device. */
-/* Is there more to a logit than its score and whether it is ruled out? */
+/* Is there more to a logit than its score and whether it is ruled out by its place? */
 bool heed_lower_softmax_has_terms(const struct heed_attention_desc *d);
+/* What is chosen for a stage of this problem on this device. */
 struct stage heed_lower_stage(const heed_plan *plan, enum heed_op stage, enum stage_kernels kernels);
 /* Rows at which the stages of the op can be cut. */
 uint32_t heed_lower_stage_rows(const struct lowering *l);

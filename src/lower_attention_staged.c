@@ -148,12 +148,6 @@ static struct stage lanes_aggregate(const struct heed_plan *plan, enum stage_ker
     };
 }
 
-/* Subgroups need no barrier, and on software drivers no number of an invocation, which takes divisions: lavapipe 26.1,
- * 8192 rows of 1024 keys, CPU time: 59 ms by work groups of 64, 17 ms by subgroups, 21 ms with one row a group. Keys
- * that are kept in registers are read once, others three times. 26.1.6 on a Zen 3, ms (first run in s) with 16 keys a
- * lane at most against 128, in words of 64 bits: 8 lanes, 32768 rows of 256 keys 72 : 26 (0.2 : 0.5), 16384 of 512 40 :
- * 21 (0.4 : 0.9), 8192 of 1024 57 : 30 (0.4 : 2.7); 16 lanes 8192 of 1024 58 : 23 (0.8 : 2.1). Words of 32 against 64
- * bits, neither keeping any, 8 lanes: 8192 of 1024 85 : 58. */
 bool heed_lower_softmax_has_terms(const struct heed_attention_desc *d)
 {
     return d->mask != HEED_MASK_NONE || d->key_bias || d->alibi || d->distance_dims > 0 || d->softcap > 0.0f;
@@ -173,6 +167,12 @@ static struct stage address_softmax(const heed_plan *plan)
     };
 }
 
+/* Subgroups need no barrier, and on software drivers no number of an invocation, which takes divisions: lavapipe 26.1,
+ * 8192 rows of 1024 keys, CPU time: 59 ms by work groups of 64, 17 ms by subgroups, 21 ms with one row a group. Keys
+ * that are kept in registers are read once, others three times. 26.1.6 on a Zen 3, ms (first run in s) with 16 keys a
+ * lane at most against 128, in words of 64 bits: 8 lanes, 32768 rows of 256 keys 72 : 26 (0.2 : 0.5), 16384 of 512 40 :
+ * 21 (0.4 : 0.9), 8192 of 1024 57 : 30 (0.4 : 2.7); 16 lanes 8192 of 1024 58 : 23 (0.8 : 2.1). Words of 32 against 64
+ * bits, neither keeping any, 8 lanes: 8192 of 1024 85 : 58. */
 static struct stage softmax_stage(const heed_plan *plan, bool lanes, bool int64)
 {
     enum { KEPT_LOADS = 64, SHORT_CODE_LOADS = 16, ROWS = 8, MANY_ROWS = 1024 };
